@@ -1,0 +1,299 @@
+"""Every message on the wire: JSON by msgspec, one object a message.
+
+Rules of growth: a new field has a default, a field never changes its type, unknown fields are ignored. So an old producer
+works with a new orchestrator; `tests/wire/` holds golden samples that turn red when a field is renamed.
+Times are RFC 3339 in UTC and are for people: no decision and no order depends on them.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from shared import subjects
+
+PROVIDERS = ("openai", "anthropic", "gemini", "local", "random")
+"""Every provider that an adapter exists for; one work-queue consumer each."""
+
+MAX_TEXT = 200
+"""Characters an attribute may have: they are short by definition, and a subject's worth of junk is not one."""
+
+Status = Literal["running", "paused", "stopping", "finished", "stopped", "failed"]
+ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
+
+Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Count = Annotated[int, Meta(ge=0)]
+AttributeText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+
+
+def now() -> str:
+    """The present time as the wire writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time and reads well in a subject: `20261124-103207-9f3ac1`."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+class Message(Struct, kw_only=True, frozen=True):
+    """What all messages share: keyword-only, immutable, unknown fields ignored."""
+
+
+class RunSpec(Message, kw_only=True, frozen=True):
+    """What a user asks for. Limits that are None do not apply."""
+
+    topic: Annotated[str, Meta(min_length=1, max_length=200)]
+    """One line of text; control characters are refused."""
+    providers: Annotated[tuple[Token, ...], Meta(min_length=1, max_length=8)]
+    producers: Annotated[int, Meta(ge=1, le=99)] = 3
+    """How many producers work on the run at once, over all providers."""
+    iterations: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """Model calls per producer: the run makes `producers * iterations` calls in all."""
+    max_items: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    max_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    request_size: Annotated[int, Meta(ge=1, le=500)] = 60
+    """Attributes asked for per model call."""
+    seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
+
+    def __post_init__(self) -> None:
+        if not self.topic.strip():
+            raise ValueError("the topic is empty")
+        if any(not c.isprintable() for c in self.topic):
+            raise ValueError("the topic holds control characters; use one line of plain text")
+        unknown = [p for p in self.providers if p not in PROVIDERS]
+        if unknown:
+            raise ValueError(f"unknown provider {unknown[0]!r}; known are {', '.join(PROVIDERS)}")
+        if len(set(self.providers)) != len(self.providers):
+            raise ValueError("a provider is named twice")
+
+
+class StartRun(Message, kw_only=True, frozen=True):
+    """`control.ask.start`, request by gateway or CLI, answered by the orchestrator with a RunState or a Refusal."""
+
+    spec: RunSpec
+    run: Token | None = None
+    """The id the run shall have; asking twice with the same id starts one run. None: the orchestrator makes one."""
+
+
+class ChangeRun(Message, kw_only=True, frozen=True):
+    """`control.ask.stop|pause|resume`, request by gateway or CLI, answered with a RunState or a Refusal."""
+
+    run: Token
+
+
+class Refusal(Message, kw_only=True, frozen=True):
+    """Answer to a request that cannot be met, in words for the person who asked."""
+
+    error: str
+    code: Literal["invalid", "not_found", "conflict", "unavailable"] = "invalid"
+
+
+class Task(Message, kw_only=True, frozen=True):
+    """One model call to make. `control.task.<provider>.<run>`, orchestrator to any idle producer of that provider."""
+
+    id: Token
+    run: Token
+    provider: Token
+    topic: str
+    ordinal: Count
+    """0 for the run's first call."""
+    count: Annotated[int, Meta(ge=1, le=500)] = 60
+    """Attributes to ask for."""
+    avoid: list[str] = []
+    """What other producers found and is worth naming in the prompt, most important first."""
+    facet: str = ""
+    model: str = ""
+    """The model to call; empty means the producer's own default."""
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 1.0
+    seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
+    deadline_seconds: Annotated[float, Meta(gt=0, le=3600)] = 120
+    """The call is given up after this long."""
+
+
+class RunControl(Message, kw_only=True, frozen=True):
+    """`control.run.<run>`, orchestrator to producers and gateway: the run changed its status."""
+
+    run: Token
+    action: Literal["started", "paused", "resumed", "stopping", "finished"]
+    reason: str = ""
+    at: str = ""
+
+
+class Candidate(Message, kw_only=True, frozen=True):
+    """`attributes.candidate.<run>.<provider>`, producer to orchestrator: one attribute as the model wrote it."""
+
+    id: Token
+    """Hash of task and text: a task done again after a crash publishes the same ids, which the stream refuses."""
+    run: Token
+    task: Token
+    ordinal: Count
+    """Position in its call, from 0."""
+    text: AttributeText
+    provider: Token
+    model: str
+    producer: Token
+    facet: str = ""
+    at: str = ""
+
+
+class Started(Message, kw_only=True, frozen=True):
+    """`attributes.started.<run>`, first entry of a run in the log (RESULTS), by the orchestrator."""
+
+    run: Token
+    spec: RunSpec
+    candidates_after: Count = 0
+    """The run's candidates have sequences in CANDIDATES above this one."""
+    at: str = ""
+
+
+class Accepted(Message, kw_only=True, frozen=True):
+    """`attributes.accepted.<run>.<key>`, orchestrator to gateway and recorder: a new attribute of the list."""
+
+    run: Token
+    ordinal: Annotated[int, Meta(ge=1)]
+    """1, 2, 3 … without gaps."""
+    text: str
+    key: str
+    """The normalised text that the subject's last token is the hash of."""
+    candidate: Token
+    candidate_sequence: Count
+    task: Token
+    provider: Token
+    model: str
+    producer: Token
+    facet: str = ""
+    at: str = ""
+    digest: str = ""
+    """SHA-256 over the previous digest and this text: two copies of a list agree if their last digests do."""
+
+
+class Duplicate(Message, kw_only=True, frozen=True):
+    """`attributes.duplicate.<run>.<candidate>`, orchestrator to gateway and recorder: a candidate repeats an attribute."""
+
+    run: Token
+    candidate: Token
+    candidate_sequence: Count
+    text: str
+    of: Annotated[int, Meta(ge=1)]
+    """Ordinal of the accepted attribute that it repeats."""
+    of_text: str
+    tier: str
+    score: float
+    task: Token
+    provider: Token
+    model: str
+    producer: Token
+    at: str = ""
+
+
+class Usage(Message, kw_only=True, frozen=True):
+    """`usage.<run>.<provider>`, producer to orchestrator: one finished model call, written before its task is acked."""
+
+    run: Token
+    task: Token
+    provider: Token
+    model: str
+    producer: Token
+    outcome: Literal["ok", "failed", "cancelled"]
+    error: str = ""
+    """In words, when the call failed."""
+    candidates: Count = 0
+    """Published of this call."""
+    rejected: dict[str, int] = {}
+    """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    seconds: Annotated[float, Meta(ge=0)] = 0
+    at: str = ""
+
+
+class ProviderCounts(Message, kw_only=True, frozen=True):
+    """What one provider did in a run."""
+
+    calls: Count = 0
+    failed: Count = 0
+    candidates: Count = 0
+    accepted: Count = 0
+    duplicates: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    last_error: str = ""
+
+
+class Finished(Message, kw_only=True, frozen=True):
+    """`attributes.finished.<run>`, last entry of a run in the log (RESULTS), by the orchestrator."""
+
+    run: Token
+    status: Status
+    reason: str
+    accepted: Count
+    duplicates: Count
+    late: Count = 0
+    """Candidates that arrived when the run had already reached its limit."""
+    seconds: float = 0
+    providers: dict[str, ProviderCounts] = {}
+    digest: str = ""
+    at: str = ""
+
+
+class RunState(Message, kw_only=True, frozen=True):
+    """Key-value bucket RUNS, key `<run>`, written by the orchestrator: where a run stands."""
+
+    run: Token
+    spec: RunSpec
+    status: Status
+    reason: str = ""
+    """Why it ended, or what it waits for."""
+    accepted: Count = 0
+    duplicates: Count = 0
+    calls: Count = 0
+    """Model calls finished."""
+    seconds: float = 0
+    """Time spent running, pauses left out."""
+    created: str = ""
+    ended: str = ""
+    providers: dict[str, ProviderCounts] = {}
+
+
+class Snapshot(Message, kw_only=True, frozen=True):
+    """`telemetry.run.<run>`, orchestrator to gateway, twice a second while the run is active."""
+
+    state: RunState
+    outstanding: Count = 0
+    """Tasks handed out and not yet finished."""
+    per_minute: float = 0
+    """Attributes accepted in the last 60 seconds, or in the run's age scaled to a minute if it is younger."""
+    producers: Count = 0
+    """Live producers of the run's providers."""
+    at: str = ""
+
+
+class Presence(Message, kw_only=True, frozen=True):
+    """`telemetry.producer.<producer>`, producer to orchestrator, gateway and launcher, once a second and on change."""
+
+    producer: Token
+    provider: Token
+    models: list[str] = []
+    slots: Annotated[int, Meta(ge=0, le=1000)] = 1
+    """Model calls it can make at once."""
+    busy: Count = 0
+    run: str = ""
+    """The run it works on, if any."""
+    state: Literal["idle", "working", "leaving"] = "idle"
+    error: str = ""
+    at: str = ""
+
+
+class Epoch(Message, kw_only=True, frozen=True):
+    """`attributes.epoch.<n>`: the n-th orchestrator took over; batches of older ones are refused by the server."""
+
+    epoch: Count
+    orchestrator: Token
+    at: str = ""
+
+
+def candidate_id(task: str, text: str) -> str:
+    """The id of a candidate: a hash of its task and its text, so that a repeated task repeats its ids."""
+    return subjects.key_token(f"{task}\n{text}")

@@ -1,0 +1,190 @@
+"""What every service shares: settings, logs, registration in $SRV, signals, drain."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from dotenv import dotenv_values, find_dotenv
+from nats.micro import add_service
+from nats.micro.request import Request
+
+from shared.bus import Bus, Malformed, connect, decode, encode
+from shared.messages import Refusal
+
+VERSION = "0.1.0"
+
+LOG_LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+SUPERVISED = "CHORUS_SUPERVISED"
+"""Set by the launcher: standard input is a pipe that closes when the launcher is gone, and the service then stops."""
+
+log = structlog.get_logger()
+
+MessageT = TypeVar("MessageT", bound=msgspec.Struct)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of every service; each field is read from the environment variable of the same name in capitals."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    log_level: str = "info"
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def environment() -> dict[str, str]:
+    """The process environment over the nearest `.env` file in this folder or above it."""
+    from_file = {k: v for k, v in dotenv_values(find_dotenv(usecwd=True)).items() if v is not None}
+    return {**from_file, **os.environ}
+
+
+def load(kind: type[SettingsT], variables: Mapping[str, str], **overrides: Any) -> SettingsT:
+    """Read settings from environment variables; `overrides` that are not None win. Exits with one line if one is wrong."""
+    names = {f.name: f.name.upper() for f in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {field: variables[name] for field, name in names.items() if variables.get(name)}
+    values |= {k: v for k, v in overrides.items() if v is not None}
+    try:
+        settings = msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SystemExit(f"A setting is wrong: {error}. Settings are the variables {', '.join(names.values())}.") from error
+    if settings.log_level not in LOG_LEVELS:
+        raise SystemExit(f"LOG_LEVEL is {settings.log_level!r}; it may be {', '.join(LOG_LEVELS)}.")
+    return settings
+
+
+def start_logging(service: str, level: str) -> None:
+    """Log to standard error: JSON lines, or colours on a terminal. Every line names its service."""
+    terminal = sys.stderr.isatty()
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    processors += (
+        [structlog.dev.ConsoleRenderer()]
+        if terminal
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # its errors reach us through error_cb; twice is noise
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+class Service:
+    """A running service: its name, its instance id, its bus, and the event that says it shall stop."""
+
+    def __init__(self, name: str, id: str, bus: Bus, stopping: asyncio.Event) -> None:
+        self.name = name
+        self.id = id
+        self.bus = bus
+        self.stopping = stopping
+        self._micro: Any = None
+
+    async def register(self, description: str) -> None:
+        """Answer `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32)."""
+        self._micro = await add_service(
+            self.bus.client, name=self.name, version=VERSION, description=description, metadata={"instance": self.id}
+        )
+
+    async def endpoint(
+        self, subject: str, kind: type[MessageT], handle: Callable[[MessageT], Awaitable[msgspec.Struct]]
+    ) -> None:
+        """Answer requests on `subject`; a malformed one is answered with a Refusal that says what is wrong."""
+
+        async def on_request(request: Request) -> None:
+            try:
+                answer = await handle(decode(kind, request.data))
+            except Malformed as error:
+                answer = Refusal(error=str(error), code="invalid")
+            except Exception as error:
+                log.exception("service.endpoint_failed", subject=subject)
+                answer = Refusal(error=f"{type(error).__name__}: {error}", code="unavailable")
+            await request.respond(encode(answer))
+
+        await self._micro.add_endpoint(name=subject.rsplit(".", 1)[1], subject=subject, handler=on_request)
+
+    async def run_until_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Run the service's coroutines until it is told to stop or one of them fails; then end the others."""
+        tasks = [asyncio.ensure_future(w) for w in (self.stopping.wait(), self._connection_lost(), *work)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _connection_lost(self) -> None:
+        await self.bus.closed.wait()
+        if not self.stopping.is_set():
+            # The client closes without a word on any protocol error it does not know; a new process connects anew.
+            raise SystemExit("The connection to NATS was closed for good; exiting so that the supervisor starts a new process.")
+
+    async def close(self) -> None:
+        if self._micro is not None and not self.bus.closed.is_set():
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._micro.stop(), 2)
+        await self.bus.close()
+
+
+def instance_id(name: str) -> str:
+    """A fresh id for one running instance: `producer-random-3fa2c1`."""
+    return f"{name}-{secrets.token_hex(3)}"
+
+
+@contextlib.asynccontextmanager
+async def service(name: str, settings: Settings, description: str) -> AsyncIterator[Service]:
+    """Connect, register, and on the way out drain. Stops on SIGTERM, SIGINT, or when the launcher is gone."""
+    start_logging(name, settings.log_level)
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    connecting = asyncio.ensure_future(connect(settings.nats_url, name))
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not connecting.done():
+        connecting.cancel()
+        raise SystemExit(0)  # told to stop before there was a bus
+    running = Service(name, instance_id(name), await connecting, stopping)
+    try:
+        await running.register(description)
+        yield running
+    finally:
+        await running.close()
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """Set `stopping` on SIGTERM and SIGINT, and when the launcher is gone."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if os.environ.get(SUPERVISED):
+        loop.add_reader(sys.stdin.fileno(), lambda: _stop_at_end_of_input(loop, stopping))
+
+
+def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        loop.remove_reader(sys.stdin.fileno())
+        stopping.set()
+
+
+def run(main: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
+    """Run a service's `main` on uvloop and exit with its code."""
+    import uvloop
+
+    sys.exit(uvloop.run(main()) or 0)

@@ -1,0 +1,123 @@
+"""Every stream, consumer and bucket, with its bounds and the reason for each number.
+
+The sizes add up to less than `MAX_FILE_STORE`, which the server is told: a stream that is full refuses writes cleanly,
+whereas a full disk wedges the server until it is restarted.
+"""
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StreamConfig,
+)
+
+from shared import subjects
+from shared.messages import PROVIDERS
+
+MIB = 1024 * 1024
+MINUTE = 60.0
+DAY = 24 * 60 * MINUTE
+
+MAX_PAYLOAD = 64 * 1024
+"""Bytes of one message. The largest is a task with a full avoid list, about 8 KB."""
+
+MAX_FILE_STORE = 4096 * MIB
+"""What the server may keep on disk in all."""
+
+MAX_BATCH = 200
+"""Messages of one atomic batch; the server allows 1,000. 200 take about 20 ms on a disk that syncs each batch."""
+
+TASKS = StreamConfig(
+    name="TASKS",
+    description="Model calls to make: a work queue, each task goes to one idle producer",
+    subjects=[subjects.ALL_TASKS],
+    retention=RetentionPolicy.WORK_QUEUE,
+    discard=DiscardPolicy.NEW,
+    max_msgs=10_000,  # the orchestrator keeps only as many tasks outstanding as there are free slots
+    max_bytes=64 * MIB,
+    max_age=DAY,  # a task nobody took for a day belongs to a run nobody waits for
+    max_msg_size=MAX_PAYLOAD,
+    duplicate_window=10 * MINUTE,  # a task published again after an unknown outcome is recognised by its id
+)
+
+CANDIDATES = StreamConfig(
+    name="CANDIDATES",
+    description="Attributes as the models wrote them, in order of arrival",
+    subjects=[subjects.ALL_CANDIDATES],
+    discard=DiscardPolicy.NEW,  # full means an error to the producers, who wait: never silent loss
+    max_bytes=1024 * MIB,  # about 2 million candidates
+    max_age=DAY,
+    max_msg_size=16 * 1024,
+    duplicate_window=15 * MINUTE,  # longer than a task may live: 5 deliveries of a call of at most 2 minutes
+    allow_direct=True,
+)
+
+RESULTS = StreamConfig(
+    name="RESULTS",
+    description="The log of decisions; one message a subject, for ever, so a key is accepted once",
+    subjects=[
+        subjects.ALL_STARTED,
+        subjects.ALL_ACCEPTED,
+        subjects.ALL_DUPLICATES,
+        subjects.ALL_FINISHED,
+        subjects.ALL_EPOCHS,
+    ],
+    discard=DiscardPolicy.NEW,
+    discard_new_per_subject=True,
+    max_msgs_per_subject=1,
+    max_bytes=2048 * MIB,  # about 4 million decisions
+    max_msg_size=16 * 1024,
+    deny_delete=True,
+    deny_purge=True,
+    allow_direct=True,
+    allow_atomic=True,
+)
+
+USAGE = StreamConfig(
+    name="USAGE",
+    description="Finished model calls: tokens, time, outcome",
+    subjects=[subjects.ALL_USAGE],
+    discard=DiscardPolicy.OLD,  # only the calls of active runs are read again
+    max_bytes=256 * MIB,
+    max_age=7 * DAY,
+    max_msg_size=16 * 1024,
+    duplicate_window=15 * MINUTE,  # as long as CANDIDATES: a repeated task reports once
+    allow_direct=True,
+)
+
+STREAMS = (TASKS, CANDIDATES, RESULTS, USAGE)
+
+RUNS = KeyValueConfig(
+    bucket="RUNS",
+    description="Where each run stands",
+    history=1,
+    max_bytes=64 * MIB,  # about 40,000 runs
+    max_value_size=16 * 1024,
+)
+
+
+def producer_consumer(provider: str) -> str:
+    """The durable name under which all producers of a provider share the work queue."""
+    return f"producer-{provider}"
+
+
+ACK_WAIT = 10.0
+"""Seconds until a task whose producer fell silent goes to another. A working producer says so every `ACK_WAIT / 3`."""
+
+MAX_DELIVER = 5
+"""Deliveries of one task: a task that ended five producers is not given to a sixth."""
+
+CONSUMERS = tuple(
+    ConsumerConfig(
+        durable_name=producer_consumer(provider),
+        description=f"Idle producers of {provider}",
+        filter_subject=subjects.tasks_of_provider(provider),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT,
+        max_deliver=MAX_DELIVER,
+        max_ack_pending=1000,  # model calls at once of one provider
+    )
+    for provider in PROVIDERS
+)
