@@ -12,9 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared import subjects
-
-PROVIDERS = ("openai", "anthropic", "gemini", "local", "random")
-"""Every provider that an adapter exists for; one work-queue consumer each."""
+from shared.providers import PROVIDERS
 
 MAX_TEXT = 200
 """Characters an attribute may have: they are short by definition, and a subject's worth of junk is not one."""

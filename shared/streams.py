@@ -14,7 +14,7 @@ from nats.js.api import (
 )
 
 from shared import subjects
-from shared.messages import PROVIDERS
+from shared.providers import PROVIDERS
 
 MIB = 1024 * 1024
 MINUTE = 60.0
