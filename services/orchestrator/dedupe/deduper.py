@@ -1,0 +1,74 @@
+"""The list of accepted attributes, and the decision whether a candidate repeats one of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, get_args
+
+from services.orchestrator.dedupe.errors import CapacityError
+from services.orchestrator.dedupe.normalise import key
+from services.orchestrator.dedupe.verdict import Verdict, Why
+
+Tiers = Literal["exact", "fuzzy", "semantic"]
+
+DEFAULT_CAPACITY: Final = 1_000_000
+
+
+class Deduper:
+    """Tells, one candidate after the other, which are new; what it calls new it accepts.
+
+    Decisions depend on the texts and their order alone: a batch gives the same verdicts as its items one by one.
+    """
+
+    def __init__(self, tiers: Tiers = "semantic", capacity: int = DEFAULT_CAPACITY) -> None:
+        if tiers not in get_args(Tiers):
+            raise ValueError(f"tiers must be one of {', '.join(get_args(Tiers))}, not {tiers!r}")
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, not {capacity}")
+        self.tiers: Final = tiers
+        self.capacity: Final = capacity
+        self._texts: list[str] = []
+        self._by_key: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def text(self, index: int) -> str:
+        """The accepted attribute `index` as it was written."""
+        return self._texts[index]
+
+    def offer(self, batch: Sequence[str]) -> list[Verdict]:
+        """Decides about each candidate in turn and accepts the new ones.
+
+        Raises `CapacityError` at the first new one for which there is no room; those before it have been accepted.
+        """
+        return [self._decide(text) for text in batch]
+
+    def add(self, text: str) -> int:
+        """Takes `text` as accepted without deciding, as a replay does, and returns its index."""
+        return self._accept(text, key(text))
+
+    def restore(self, texts: Iterable[str]) -> None:
+        """Takes `texts` as accepted without deciding: after it, decisions are those of the deduper that accepted them."""
+        for text in texts:
+            self.add(text)
+
+    def why(self, a: str, b: str) -> Why:
+        """Why `a` and `b` are one attribute, or two; the list plays no part."""
+        if key(a) == key(b):
+            return Why(tier="exact", score=1.0, veto="", words=f"both are “{key(a)}” once normalised")
+        return Why(tier="", score=0.0, veto="", words=f"“{key(a)}” and “{key(b)}” differ, and only equal keys count here")
+
+    def _decide(self, text: str) -> Verdict:
+        normalised = key(text)
+        found = self._by_key.get(normalised)
+        if found is not None:
+            return Verdict(normalised, found, "exact", 1.0)
+        self._accept(text, normalised)
+        return Verdict(normalised)
+
+    def _accept(self, text: str, normalised: str) -> int:
+        index = len(self._texts)
+        if index >= self.capacity:
+            raise CapacityError(self.capacity)
+        self._texts.append(text)
+        self._by_key.setdefault(normalised, index)
+        return index
