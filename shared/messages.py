@@ -5,6 +5,7 @@ works with a new orchestrator; `tests/wire/` holds golden samples that turn red 
 Times are RFC 3339 in UTC and are for people: no decision and no order depends on them.
 """
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -295,3 +296,8 @@ class Epoch(Message, kw_only=True, frozen=True):
 def candidate_id(task: str, text: str) -> str:
     """The id of a candidate: a hash of its task and its text, so that a repeated task repeats its ids."""
     return subjects.key_token(f"{task}\n{text}")
+
+
+def next_digest(previous: str, text: str) -> str:
+    """The running digest after one more accepted text; the digest of the empty list is the empty string."""
+    return hashlib.sha256(f"{previous}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
