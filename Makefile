@@ -1,0 +1,85 @@
+# The front door: `make help` lists the verbs.
+# GNU make 3.81 and POSIX tools, so that it is the same on Linux and macOS.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status logs run test lint lock clean
+
+PYTHON ?= python3
+LOCKS := deploy/requirements
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
+LAUNCHER := $(BIN)/python -m services.launcher
+
+# The topic goes through the environment as it was typed: neither make nor the shell may run what stands in it.
+override TOPIC := $(value TOPIC)
+export TOPIC
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make up PORT=8081 PRODUCERS=5 PROVIDER=random NATS_URL=nats://host:4222   overrides what is chosen'
+
+setup: .venv/installed ## Install into .venv what running needs
+
+up: .venv/installed ## Start everything on this machine and print where it is
+	@$(LAUNCHER) up
+
+down: ## Stop everything
+	@if [ -x $(BIN)/python ]; then $(LAUNCHER) down; else echo 'Nothing is running: there is no .venv.'; fi
+
+status: .venv/installed ## Show each service, its process and its health
+	@$(LAUNCHER) status
+
+logs: .venv/installed ## Follow the logs of all services
+	@$(LAUNCHER) logs
+
+run: .venv/installed ## Make one list in this terminal: make run TOPIC="Paris attractions" ARGS="--provider random"
+	@if [ -z "$$TOPIC" ]; then echo 'Name a topic: make run TOPIC="Paris attractions"' >&2; exit 2; fi; \
+	exec $(BIN)/python -m services.orchestrator --topic="$$TOPIC" $(ARGS)
+
+test: .venv/installed-dev ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev ## Check style, types and the rules of import
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+AS_ALL = --constraint $(LOCKS)/dev.txt
+
+lock: .venv/installed-dev ## Compile the locks anew: make lock ARGS=--upgrade takes newer releases
+	@$(COMPILE) $(ARGS) --all-extras --group dev --output-file $(LOCKS)/dev.txt
+	@$(COMPILE) $(AS_ALL) --all-extras --group build --output-file $(LOCKS)/all.txt
+	@for service in orchestrator gateway recorder local-model launcher; do \
+		$(COMPILE) $(AS_ALL) --extra $$service --output-file $(LOCKS)/$$service.txt || exit 1; done
+	@$(COMPILE) $(AS_ALL) --extra producer --output-file $(LOCKS)/producer-random.txt
+	@$(COMPILE) $(AS_ALL) --extra producer --extra openai --output-file $(LOCKS)/producer-openai.txt
+
+clean: down ## Remove .venv and caches; runs and their files stay
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find services shared tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Written last, so an installation that broke off is taken up again.
+.venv/installed: $(LOCKS)/all.txt pyproject.toml
+	@$(MAKE_VENV)
+	@echo 'Installing into .venv (about a minute the first time) ...'
+	@$(PIP) install --no-deps --require-hashes --requirement $(LOCKS)/all.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/installed-dev: $(LOCKS)/dev.txt .venv/installed
+	@echo 'Installing what the tests need ...'
+	@$(PIP) install --no-deps --require-hashes --requirement $(LOCKS)/dev.txt
+	@touch $@
+
+# An existing .venv is kept unless its python is gone, as after an upgrade of the system.
+define MAKE_VENV
+for python in "$(PYTHON)" python3.14 python3.13 python3.12 python3.11; do \
+	if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || "$$python" -m venv --clear .venv; exit; fi; done; \
+echo 'Chorus needs Python 3.11 or newer with its venv module. Install it (Debian: apt install python3-venv,' >&2; \
+echo 'macOS: brew install python), or name one: make setup PYTHON=/path/to/python3' >&2; exit 1
+endef
