@@ -293,6 +293,17 @@ class Bus:
             found.append(_stored(raw))
             sequence = found[-1].sequence + 1
 
+    async def delivered(self, stream: str, consumer: str) -> int:
+        """Sequence of the last message that a durable consumer handed out, acknowledged or not."""
+        with _translated():
+            info = await self._js.consumer_info(stream, consumer)
+        return info.delivered.stream_seq if info.delivered else 0
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Drop one message of a stream. Raises BusError when it is not there any more."""
+        with _translated():
+            await self._js.delete_msg(stream, sequence)
+
     async def purge(self, stream: str, subject: str) -> None:
         """Drop all messages of a stream on a subject."""
         with _translated():

@@ -21,6 +21,8 @@ MAX_TEXT = 200
 Status = Literal["running", "paused", "stopping", "finished", "stopped", "failed"]
 ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
 
+Action = Literal["started", "paused", "resumed", "stopping", "finished"]
+
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
 AttributeText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
@@ -115,7 +117,7 @@ class RunControl(Message, kw_only=True, frozen=True):
     """`control.run.<run>`, orchestrator to producers and gateway: the run changed its status."""
 
     run: Token
-    action: Literal["started", "paused", "resumed", "stopping", "finished"]
+    action: Action
     reason: str = ""
     at: str = ""
 

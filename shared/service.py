@@ -87,18 +87,31 @@ def start_logging(service: str, level: str) -> None:
 class Service:
     """A running service: its name, its instance id, its bus, and the event that says it shall stop."""
 
-    def __init__(self, name: str, id: str, bus: Bus, stopping: asyncio.Event) -> None:
+    def __init__(self, name: str, description: str, bus: Bus, stopping: asyncio.Event) -> None:
         self.name = name
-        self.id = id
+        self.description = description
+        self.id = instance_id(name)
         self.bus = bus
         self.stopping = stopping
         self._micro: Any = None
 
-    async def register(self, description: str) -> None:
+    async def register(self) -> None:
         """Answer `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32)."""
         self._micro = await add_service(
-            self.bus.client, name=self.name, version=VERSION, description=description, metadata={"instance": self.id}
+            self.bus.client, name=self.name, version=VERSION, description=self.description, metadata={"instance": self.id}
         )
+
+    async def provisioned(self) -> bool:
+        """Wait until the streams exist, saying once that it waits; False when told to stop before."""
+        said = False
+        while not self.stopping.is_set():
+            if await self.bus.provisioned():
+                return True
+            if not said:
+                log.warning("bus.not_provisioned", hint="the launcher or `launcher provision` makes the streams; waiting")
+                said = True
+            await asyncio.sleep(0.1)
+        return False
 
     async def endpoint(
         self, subject: str, kind: type[MessageT], handle: Callable[[MessageT], Awaitable[msgspec.Struct]]
@@ -148,8 +161,11 @@ def instance_id(name: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def service(name: str, settings: Settings, description: str) -> AsyncIterator[Service]:
-    """Connect, register, and on the way out drain. Stops on SIGTERM, SIGINT, or when the launcher is gone."""
+async def service(name: str, settings: Settings, description: str, *, ready: bool = True) -> AsyncIterator[Service]:
+    """Connect, register, and on the way out drain. Stops on SIGTERM, SIGINT, or when the launcher is gone.
+
+    With `ready=False` the service calls `register` itself once it can answer: until then it counts as not there.
+    """
     start_logging(name, settings.log_level)
     stopping = asyncio.Event()
     stop_on_signals(stopping)
@@ -160,9 +176,10 @@ async def service(name: str, settings: Settings, description: str) -> AsyncItera
     if not connecting.done():
         connecting.cancel()
         raise SystemExit(0)  # told to stop before there was a bus
-    running = Service(name, instance_id(name), await connecting, stopping)
+    running = Service(name, description, await connecting, stopping)
     try:
-        await running.register(description)
+        if ready:
+            await running.register()
         yield running
     finally:
         await running.close()
