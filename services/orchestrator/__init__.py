@@ -1,0 +1,1 @@
+"""Consumes candidates, removes duplicates, steers the producers, publishes the list; also the command line."""

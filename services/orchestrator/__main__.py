@@ -1,0 +1,112 @@
+"""`orchestrator`: with --topic the command line that makes one list and exits, without it the service."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import uvloop
+from cyclopts import App, Parameter
+
+from shared.service import VERSION, Settings, environment, load, service
+
+app = App(name="orchestrator", version=VERSION, help=__doc__, result_action="return_value")
+
+
+@app.default
+def orchestrator(
+    *,
+    topic: str | None = None,
+    producers: int = 5,
+    iterations: int | None = None,
+    provider: str = "env",
+    output: Path | None = None,
+    log_level: Literal["trace", "debug", "info", "warn", "error"] | None = None,
+    request_size: int = 60,
+    max_items: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Make one list without repeats about a topic, or run as the service that other programs ask for lists.
+
+    Parameters
+    ----------
+    topic
+        Topic of the list; starts what is needed, writes the files, and exits. Without it: the service.
+    producers
+        How many producers work at once.
+    iterations
+        Model calls per producer; without it, no limit.
+    provider
+        "env" (every provider with a key, else the local model), or any of openai, anthropic, gemini, local, random, separated
+        by commas.
+    output
+        Folder for the files of this run; without it, output/<topic>-<run>.
+    log_level
+        How much is logged to standard error.
+    request_size
+        Attributes asked for per model call.
+    max_items
+        Stop at this many attributes.
+    max_seconds
+        Stop after this many seconds.
+    seed
+        Seed of what is random: task seeds, and with them the random provider.
+    json
+        Print a summary as one line of JSON at the end.
+    """
+    if topic is None:
+        settings = load(Settings, environment(), log_level=log_level)
+        return uvloop.run(serve(settings))
+    from services.orchestrator.cli.command import Wish, make_list  # the service needs none of it
+
+    wish = Wish(
+        topic=topic,
+        producers=producers,
+        iterations=iterations,
+        provider=provider,
+        output=output,
+        request_size=request_size,
+        max_items=max_items,
+        max_seconds=max_seconds,
+        seed=seed,
+        json=json,
+    )
+    settings = load(Settings, environment(), log_level=log_level)
+    return uvloop.run(make_list(wish, settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Run the service until it is told to stop."""
+    from services.orchestrator.decision_log import LogConflict
+    from services.orchestrator.orchestrator import Orchestrator
+    from shared.bus import Fenced
+
+    async with service("orchestrator", settings, "Removes duplicates and steers the producers", ready=False) as running:
+        if not await running.provisioned():
+            return 0
+        conducting = await Orchestrator.start(running)
+        await running.register()
+        await conducting.serve(running)
+        try:
+            await running.run_until_stopped(
+                conducting.decide_candidates(),
+                conducting.count_usage(),
+                conducting.wake_for_producers(),
+                conducting.send_snapshots(),
+                conducting.stop_on_failure(),
+            )
+        except (Fenced, LogConflict) as error:
+            print(f"orchestrator: {error}; stopping, a new process rebuilds from the log", file=sys.stderr)  # noqa: T201  # the last words
+            return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `orchestrator` script."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

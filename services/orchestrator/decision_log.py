@@ -1,0 +1,101 @@
+"""The log of decisions (RESULTS), written by one orchestrator at a time."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from shared import streams
+from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Taken, Unavailable
+from shared.messages import Duplicate, Epoch, now
+
+RETRY_SECONDS = 0.2
+"""Between attempts while the server is away; it has no end, since a decision must not be skipped."""
+
+FULL_SECONDS = 2.0
+"""Between attempts while the stream is at its bound, until a person makes room."""
+
+RESULTS = streams.RESULTS.name or ""
+
+log = structlog.get_logger()
+
+
+class LogConflict(Exception):
+    """Raised when the log holds an attribute that this process thinks is new: its memory is wrong, replay it."""
+
+
+class DecisionLog:
+    """Appends decisions exactly once, whatever happens to the connection in between."""
+
+    def __init__(self, bus: Bus, fence: int) -> None:
+        self._bus = bus
+        self._fence = fence
+        self._last = fence
+        self._writing = asyncio.Lock()
+        self.full = False
+        """Whether the stream is at its bound; decisions wait, and no more calls should be paid for."""
+
+    @classmethod
+    async def take_over(cls, bus: Bus, orchestrator: str) -> "DecisionLog":
+        """Become the one writer: from here on the server refuses the writes of any earlier orchestrator."""
+        number, sequence = await bus.claim_epoch(lambda n: Epoch(epoch=n, orchestrator=orchestrator, at=now()))
+        log.info("log.taken_over", epoch=number, sequence=sequence)
+        return cls(bus, sequence)
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Write decisions in order, in atomic batches; returns when all are on disk.
+
+        Waits as long as the server is away or the stream is at its bound. Raises Fenced when a newer orchestrator took
+        over, LogConflict when the log contradicts this process.
+        """
+        async with self._writing:
+            for start in range(0, len(entries), streams.MAX_BATCH):
+                await self._write(list(entries[start : start + streams.MAX_BATCH]))
+
+    async def _write(self, batch: list[Entry]) -> None:
+        while batch:
+            try:
+                self._last = await self._bus.commit(batch, self._fence)
+                self.full = False
+                return
+            except Fenced:
+                raise
+            except Full as error:
+                self.full = True
+                log.error("log.full", error=str(error), hint="raise max_bytes of RESULTS or use a new store; trying again")
+                await asyncio.sleep(FULL_SECONDS)
+            except Taken:
+                if await self._is_stored(batch[0]):
+                    return
+                batch = await self._without_decided(batch)
+            except BusError as error:  # the outcome is unknown
+                log.warning("log.write_interrupted", error=str(error), decisions=len(batch))
+                await asyncio.sleep(RETRY_SECONDS)
+                if await self._is_stored(batch[0]):
+                    return
+
+    async def _is_stored(self, entry: Entry) -> bool:
+        """Whether a batch whose answer was lost is in the log: nobody else writes, and a batch is all or nothing."""
+        found = await self._find(entry.subject)
+        if found <= self._last:
+            return False
+        self._last = max(self._last, (await self._bus.head(RESULTS)).last)
+        return True
+
+    async def _find(self, subject: str) -> int:
+        while True:
+            try:
+                stored = await self._bus.last(RESULTS, subject)
+                return stored.sequence if stored else 0
+            except (Unavailable, Missing):
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _without_decided(self, batch: list[Entry]) -> list[Entry]:
+        """Leave out duplicates that were decided before: a candidate that came again after the stream forgot its id."""
+        left: list[Entry] = []
+        for entry in batch:
+            if not await self._find(entry.subject):
+                left.append(entry)
+            elif not isinstance(entry.message, Duplicate):
+                raise LogConflict(f"{entry.subject} is in the log already")
+        return left

@@ -1,0 +1,201 @@
+"""The orchestrator service: its runs, the requests it answers, and the telemetry it sends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from services.orchestrator import recovery
+from services.orchestrator.conductor import Conductor, Load
+from services.orchestrator.decision_log import DecisionLog
+from services.orchestrator.intake import Intake
+from services.orchestrator.producers import Producers
+from services.orchestrator.rates import Rate
+from services.orchestrator.run import Run
+from shared import streams, subjects
+from shared.bus import Bus, Entry, Malformed, Missing, decode
+from shared.messages import (
+    ChangeRun,
+    Presence,
+    Refusal,
+    RunSpec,
+    RunState,
+    Snapshot,
+    Started,
+    StartRun,
+    Usage,
+    new_run_id,
+    now,
+)
+from shared.service import Service
+
+MAX_RUNS = 32
+"""Active runs at once: each holds its list in memory, and they share the producers."""
+
+SNAPSHOT_SECONDS = 0.5
+"""Between two snapshots of a run: as often as a person can read a number."""
+
+CANDIDATES = streams.CANDIDATES.name or ""
+RESULTS = streams.RESULTS.name or ""
+USAGE = streams.USAGE.name or ""
+
+log = structlog.get_logger()
+
+
+class Orchestrator:
+    """Holds the active runs and gives each event on the bus to the run it belongs to."""
+
+    def __init__(self, bus: Bus, decisions: DecisionLog) -> None:
+        self._bus = bus
+        self._log = decisions
+        self._runs: dict[str, Run] = {}
+        self._conductors: dict[str, Conductor] = {}
+        self._conducting: dict[str, asyncio.Task[None]] = {}
+        self._rates: dict[str, Rate] = {}
+        self._producers = Producers()
+        self._load = Load()
+        self._starting = asyncio.Lock()  # asked twice at once with one id, one run starts
+        self._intake: Intake
+        self._usage_after = 0
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def start(cls, service: Service) -> "Orchestrator":
+        """Take over the log, rebuild the active runs, and go on with them."""
+        decisions = await DecisionLog.take_over(service.bus, service.id)
+        self = cls(service.bus, decisions)
+        self._usage_after = (await service.bus.head(USAGE)).last
+        runs = await recovery.active_runs(service.bus, asyncio.get_running_loop().time())
+        places = [run.candidates_after for run in runs]
+        after = min(places) if places else (await service.bus.head(CANDIDATES)).last
+        self._intake = Intake(service.bus, decisions, self._runs, after, self._decided)
+        for run in runs:
+            self._conduct(run)
+        return self
+
+    async def serve(self, service: Service) -> None:
+        """Answer requests and listen to the producers."""
+        await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._producers.announced)
+        await service.endpoint(subjects.START_RUN, StartRun, self._on_start)
+        changes: dict[str, Callable[[Conductor], None]] = {
+            subjects.STOP_RUN: lambda c: c.end("stopped", "stopped by the user"),
+            subjects.PAUSE_RUN: Conductor.pause,
+            subjects.RESUME_RUN: Conductor.resume,
+        }
+        for subject, change in changes.items():
+            await service.endpoint(subject, ChangeRun, self._changing(change))
+
+    # ---- the loops -------------------------------------------------------------------------------------------------
+
+    async def decide_candidates(self) -> None:
+        """Decide candidates for ever."""
+        await self._intake.follow()
+
+    async def count_usage(self) -> None:
+        """Count finished calls for ever."""
+        async for batch in self._bus.follow(USAGE, [subjects.ALL_USAGE], after=self._usage_after):
+            for stored in batch:
+                try:
+                    usage = decode(Usage, stored.data)
+                except Malformed as error:
+                    log.warning("usage.malformed", subject=stored.subject, error=str(error))
+                    continue
+                if usage.run in self._conductors:
+                    self._conductors[usage.run].used(usage)
+
+    async def wake_for_producers(self) -> None:
+        """Have the runs look again whenever a producer comes or goes."""
+        while True:
+            await self._producers.changed.wait()
+            self._producers.changed.clear()
+            for conductor in self._conductors.values():
+                conductor.wake()
+
+    async def send_snapshots(self) -> None:
+        """Tell how the active runs stand, twice a second."""
+        while True:
+            await asyncio.sleep(SNAPSHOT_SECONDS)
+            for conductor in list(self._conductors.values()):
+                await self._bus.tell(subjects.snapshot(conductor.run.id), self._snapshot(conductor.run))
+                await conductor.save()
+
+    async def stop_on_failure(self) -> None:
+        """Return never; raise what a run's conductor raised."""
+        await self._failed
+
+    # ---- runs ------------------------------------------------------------------------------------------------------
+
+    def _conduct(self, run: Run) -> Conductor:
+        conductor = Conductor(run, self._bus, self._log, self._intake, self._producers, self._load)
+        self._runs[run.id] = run
+        self._conductors[run.id] = conductor
+        self._rates[run.id] = Rate()
+        task = asyncio.create_task(conductor.conduct(), name=f"run {run.id}")
+        task.add_done_callback(lambda done: self._ended(run.id, done))
+        self._conducting[run.id] = task
+        return conductor
+
+    def _ended(self, id: str, done: asyncio.Task[None]) -> None:
+        for held in (self._conductors, self._runs, self._rates, self._conducting):
+            held.pop(id, None)
+        if not done.cancelled() and (error := done.exception()) and not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _decided(self, run: Run) -> None:
+        if run.full:
+            self._conductors[run.id].wake()
+
+    def _snapshot(self, run: Run) -> Snapshot:
+        moment = asyncio.get_running_loop().time()
+        return Snapshot(
+            state=run.state(),
+            outstanding=len(run.outstanding),
+            per_minute=round(self._rates[run.id].sample(moment, run.accepted), 1),
+            producers=sum(len(self._producers.live(p)) for p in run.spec.providers),
+            at=now(),
+        )
+
+    # ---- requests --------------------------------------------------------------------------------------------------
+
+    async def _on_start(self, request: StartRun) -> RunState | Refusal:
+        name = request.run or new_run_id()
+        async with self._starting:
+            if name in self._runs:
+                return self._runs[name].state()
+            if len(self._runs) >= MAX_RUNS:
+                return Refusal(error=f"{MAX_RUNS} runs are active, which is the most; stop one first", code="conflict")
+            if await self._bus.last(RESULTS, subjects.started(name)):
+                return Refusal(error=f"run {name} has ended; start a new one", code="conflict")
+            return await self._start_run(name, request.spec)
+
+    async def _start_run(self, name: str, spec: RunSpec) -> RunState:
+        after = (await self._bus.head(CANDIDATES)).last
+        started = Started(run=name, spec=spec, candidates_after=after, at=now())
+        await self._log.append([Entry(subjects.started(name), started)])
+        run = Run(name, spec, after, started.at)
+        conductor = self._conduct(run)
+        log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)
+        await conductor.announce("started")
+        await conductor.save()
+        return run.state()
+
+    def _changing(self, change: Callable[[Conductor], None]) -> Callable[[ChangeRun], Awaitable[msgspec.Struct]]:
+        async def on_change(request: ChangeRun) -> RunState | Refusal:
+            conductor = self._conductors.get(request.run)
+            if conductor is None:
+                return await self._not_active(request.run)
+            change(conductor)
+            await conductor.save()
+            return conductor.run.state()
+
+        return on_change
+
+    async def _not_active(self, id: str) -> Refusal:
+        try:
+            known = await self._bus.last(RESULTS, subjects.started(id))
+        except Missing:
+            known = None
+        if known is None:
+            return Refusal(error=f"there is no run {id}", code="not_found")
+        return Refusal(error=f"run {id} has ended already", code="conflict")

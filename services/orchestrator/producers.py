@@ -1,0 +1,44 @@
+"""Which producers are there, as they announce themselves once a second."""
+
+import asyncio
+from dataclasses import dataclass
+
+from shared.messages import Presence
+
+SILENT_SECONDS = 4.0
+"""A producer not heard of for this long is gone: three announcements missed."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    presence: Presence
+    at: float
+
+
+class Producers:
+    """The live producers. `changed` is set whenever one comes, goes, or becomes free."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+        self.changed = asyncio.Event()
+
+    async def announced(self, presence: Presence) -> None:
+        """Take in one announcement."""
+        if presence.state == "leaving":
+            self._seen.pop(presence.producer, None)
+        else:
+            known = presence.producer in self._seen
+            self._seen[presence.producer] = _Seen(presence, asyncio.get_running_loop().time())
+            if known:
+                return
+        self.changed.set()
+
+    def live(self, provider: str) -> list[Presence]:
+        """The producers of a provider heard of lately."""
+        oldest = asyncio.get_running_loop().time() - SILENT_SECONDS
+        self._seen = {name: seen for name, seen in self._seen.items() if seen.at >= oldest}
+        return [s.presence for s in self._seen.values() if s.presence.provider == provider]
+
+    def slots(self, provider: str) -> int:
+        """Model calls that the live producers of a provider can make at once."""
+        return sum(p.slots for p in self.live(provider))

@@ -1,0 +1,69 @@
+"""Rebuilds the active runs from the log, the queue and the usage after a restart."""
+
+import structlog
+
+from services.orchestrator.run import Outstanding, Run
+from shared import streams, subjects
+from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
+from shared.messages import Accepted, Duplicate, Finished, RunState, Started, Task, Usage
+
+RESULTS = streams.RESULTS.name or ""
+TASKS = streams.TASKS.name or ""
+USAGE = streams.USAGE.name or ""
+RUNS = streams.RUNS.bucket
+
+log = structlog.get_logger()
+
+
+async def active_runs(bus: Bus, moment: float) -> list[Run]:
+    """Every run that the log has a start but no end of, as it stood. `moment` is the present on the loop's clock."""
+    open_runs: dict[str, Started] = {}
+    async for batch in bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]):
+        for stored in batch:
+            if stored.subject.startswith("attributes.started."):
+                started = decode(Started, stored.data)
+                open_runs[started.run] = started
+            else:
+                open_runs.pop(decode(Finished, stored.data).run, None)
+    return [await _rebuild(bus, started, moment) for started in open_runs.values()]
+
+
+async def _rebuild(bus: Bus, started: Started, moment: float) -> Run:
+    run = Run(started.run, started.spec, started.candidates_after, started.at)
+    async for batch in bus.history(RESULTS, subjects.decisions_of_run(run.id)):
+        for stored in batch:
+            _replay(run, stored)
+    async for batch in bus.history(USAGE, [subjects.usage_of_run(run.id)]):
+        for stored in batch:
+            run.used(decode(Usage, stored.data))
+    for stored in await bus.waiting(TASKS, subjects.tasks_of_run(run.id)):
+        task = decode(Task, stored.data)
+        if task.id not in run.reported:
+            run.outstanding[task.id] = Outstanding(task, stored.sequence, moment)
+    ordinals = [int(task.rsplit("-", 1)[1]) for task in (*run.reported, *run.outstanding)]
+    run.issued = max(ordinals, default=-1) + 1
+    await _restore_clock(bus, run)
+    log.info("run.rebuilt", run=run.id, accepted=run.accepted, duplicates=run.duplicates, outstanding=len(run.outstanding))
+    return run
+
+
+def _replay(run: Run, stored: Stored) -> None:
+    if stored.subject.startswith("attributes.accepted."):
+        run.replay(decode(Accepted, stored.data))
+    elif stored.subject.startswith("attributes.duplicate."):
+        run.replay(decode(Duplicate, stored.data))
+
+
+async def _restore_clock(bus: Bus, run: Run) -> None:
+    """How long the run has run and whether it is paused are no decisions; they are as of the last saved state."""
+    saved = await bus.last(bucket_stream(RUNS), bucket_key(RUNS, run.id))
+    if saved is None:
+        return
+    try:
+        state = decode(RunState, saved.data)
+    except Malformed as error:
+        log.warning("run.state_unreadable", run=run.id, error=str(error))
+        return
+    run.seconds = state.seconds
+    if state.status in ("paused", "stopping"):
+        run.status, run.reason = state.status, state.reason
