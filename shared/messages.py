@@ -18,6 +18,9 @@ from shared.providers import PROVIDERS
 MAX_TEXT = 200
 """Characters an attribute may have: they are short by definition, and a subject's worth of junk is not one."""
 
+MAX_TOPIC = 200
+"""Characters a topic may have: it stands in every prompt."""
+
 Status = Literal["running", "paused", "stopping", "finished", "stopped", "failed"]
 ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
 
@@ -45,8 +48,8 @@ class Message(Struct, kw_only=True, frozen=True):
 class RunSpec(Message, kw_only=True, frozen=True):
     """What a user asks for. Limits that are None do not apply."""
 
-    topic: Annotated[str, Meta(min_length=1, max_length=200)]
-    """One line of text; control characters are refused."""
+    topic: str
+    """One line of text, at most `MAX_TOPIC` characters; control characters are refused."""
     providers: Annotated[tuple[Token, ...], Meta(min_length=1, max_length=8)]
     producers: Annotated[int, Meta(ge=1, le=99)] = 3
     """How many producers work on the run at once, over all providers."""
@@ -60,7 +63,9 @@ class RunSpec(Message, kw_only=True, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.topic.strip():
-            raise ValueError("the topic is empty")
+            raise ValueError("the topic is empty; name what the list shall be about")
+        if len(self.topic) > MAX_TOPIC:
+            raise ValueError(f"the topic has {len(self.topic)} characters; the most is {MAX_TOPIC}")
         if any(not c.isprintable() for c in self.topic):
             raise ValueError("the topic holds control characters; use one line of plain text")
         unknown = [p for p in self.providers if p not in PROVIDERS]

@@ -86,6 +86,12 @@ def decisions_of_run(run: str) -> list[str]:
     ]
 
 
+def decision(subject: str) -> tuple[str, str]:
+    """What an entry of RESULTS says (started, accepted, duplicate or finished) and of which run, by its subject."""
+    _, kind, run, *_ = subject.split(".")
+    return kind, run
+
+
 def epoch(number: int) -> str:
     return f"attributes.epoch.{number}"
 

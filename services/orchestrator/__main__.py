@@ -1,6 +1,5 @@
 """`orchestrator`: with --topic the command line that makes one list and exits, without it the service."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
