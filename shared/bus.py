@@ -143,7 +143,8 @@ class Delivery:
 
     async def working(self) -> None:
         """Tell the queue that the task is still being worked on."""
-        await self._message.in_progress()
+        with _translated():
+            await self._message.in_progress()
 
     async def done(self) -> None:
         """Take the task off the queue. Raises Unavailable when the server did not confirm it."""
@@ -152,23 +153,30 @@ class Delivery:
 
     async def retry(self, seconds: float) -> None:
         """Give the task back, to be handed out again after a delay: a bare nak would spin on a task that always fails."""
-        await self._message.nak(delay=seconds)
+        with _translated():
+            await self._message.nak(delay=seconds)
 
     async def discard(self) -> None:
         """Take a task off the queue that cannot be done by anybody."""
-        await self._message.term()
+        with _translated():
+            await self._message.term()
 
 
 class WorkQueue:
     """The tasks of one provider, shared by all its producers."""
 
-    def __init__(self, js: JetStreamContext, provider: str) -> None:
+    def __init__(self, client: Client, js: JetStreamContext, provider: str) -> None:
+        self._client = client
         self._js = js
         self._consumer = streams.producer_consumer(provider)
         self._pull: JetStreamContext.PullSubscription | None = None
 
     async def take(self) -> Delivery | None:
         """The next task, or None when none came within `IDLE_SECONDS`. Raises Missing when there is no queue yet."""
+        if not self._client.is_connected:
+            # A request made now is kept and sent on reconnecting: each would bring a task that nobody here waits for.
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return None
         try:
             with _translated():
                 if self._pull is None:
@@ -341,7 +349,7 @@ class Bus:
 
     def queue(self, provider: str) -> WorkQueue:
         """The tasks of a provider."""
-        return WorkQueue(self._js, provider)
+        return WorkQueue(self.client, self._js, provider)
 
     async def claim_epoch(self, message: Callable[[int], msgspec.Struct]) -> tuple[int, int]:
         """Become the one writer of the log: returns the new epoch's number and its sequence, the fence for `commit`."""
