@@ -322,7 +322,8 @@ class Bus:
         end = (await self.head(stream)).last
         consumer = _Reader(self.client, stream, subjects, after)
         try:
-            while consumer.pending is None or consumer.pending > 0:
+            await consumer.open()
+            while consumer.pending:
                 batch = [m for m in await consumer.read() if m.sequence <= end]
                 if batch:
                     yield batch
@@ -402,7 +403,7 @@ class _Reader:
     async def read(self) -> list[Stored]:
         """The next messages in order, or none if none came in time. Raises Missing or Unavailable."""
         with _translated():
-            pull = self._pull or await self._open()
+            pull = self._pull or await self.open()
             try:
                 messages = await pull.fetch(READ_BATCH, timeout=IDLE_SECONDS)
             except nats.errors.TimeoutError:
@@ -419,22 +420,22 @@ class _Reader:
                 fresh.append(Stored(self._at, message.subject, message.data, trace))
         return fresh
 
-    async def _open(self) -> JetStreamContext.PullSubscription:
-        info = await self._js.add_consumer(
-            self._stream,
-            js_api.ConsumerConfig(
-                deliver_policy=js_api.DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=self._at + 1,
-                ack_policy=js_api.AckPolicy.NONE,
-                filter_subjects=self._subjects,
-                mem_storage=True,
-                inactive_threshold=30.0,  # a reader that died leaves nothing behind for longer than this
-            ),
+    async def open(self) -> JetStreamContext.PullSubscription:
+        """Make the consumer; `pending` then says how many messages there are to read. Raises Missing or Unavailable."""
+        place = js_api.ConsumerConfig(
+            deliver_policy=js_api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self._at + 1,
+            ack_policy=js_api.AckPolicy.NONE,
+            filter_subjects=self._subjects,
+            mem_storage=True,
+            inactive_threshold=30.0,  # a reader that died leaves nothing behind for longer than this
         )
-        self._name = info.name
-        self.pending = info.num_pending
-        self._pull = await self._js.pull_subscribe_bind(consumer=info.name, stream=self._stream)
-        return self._pull
+        with _translated():
+            info = await self._js.add_consumer(self._stream, place)
+            self._name = info.name
+            self.pending = info.num_pending
+            self._pull = await self._js.pull_subscribe_bind(consumer=info.name, stream=self._stream)
+            return self._pull
 
     def forget(self) -> None:
         """Have the next read make a new consumer at the same place."""

@@ -207,6 +207,8 @@ class Usage(Message, kw_only=True, frozen=True):
     """In words, when the call failed."""
     candidates: Count = 0
     """Published of this call."""
+    last_candidate: Count = 0
+    """Sequence in CANDIDATES of the last of them: once it is decided, the next avoid list can name them all."""
     rejected: dict[str, int] = {}
     """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
     input_tokens: Count = 0

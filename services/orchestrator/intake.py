@@ -23,7 +23,9 @@ log = structlog.get_logger()
 class Intake:
     """Takes candidates from the bus to the log."""
 
-    def __init__(self, bus: Bus, decisions: DecisionLog, runs: dict[str, Run], after: int, decided: Callable[[Run], None]) -> None:
+    def __init__(
+        self, bus: Bus, decisions: DecisionLog, runs: dict[str, Run], after: int, decided: Callable[[Run], None]
+    ) -> None:
         self._bus = bus
         self._log = decisions
         self._runs = runs
@@ -42,14 +44,22 @@ class Intake:
                     self._at = batch[-1].sequence
                     self._moved.notify_all()
 
+    async def decided_to(self, sequence: int) -> None:
+        """Return once the candidates up to this sequence are decided, or after `CATCH_UP_SECONDS`."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS), self._moved:
+                await self._moved.wait_for(lambda: self._at >= sequence)
+        except TimeoutError:
+            log.warning("intake.behind", at=self._at, wanted=sequence)
+
     async def caught_up(self) -> None:
-        """Return once everything that is in CANDIDATES now has been decided, or after `CATCH_UP_SECONDS`."""
+        """Return once everything that is in CANDIDATES now is decided, or after `CATCH_UP_SECONDS`."""
         try:
             end = (await self._bus.head(CANDIDATES)).last
-            async with asyncio.timeout(CATCH_UP_SECONDS), self._moved:
-                await self._moved.wait_for(lambda: self._at >= end)
-        except (TimeoutError, BusError) as error:
+        except BusError as error:
             log.warning("intake.behind", at=self._at, error=str(error))
+        else:
+            await self.decided_to(end)
 
     async def _decide(self, batch: list[Stored]) -> None:
         arrivals: dict[str, list[Arrival]] = {}

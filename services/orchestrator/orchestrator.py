@@ -102,6 +102,8 @@ class Orchestrator:
                     log.warning("usage.malformed", subject=stored.subject, error=str(error))
                     continue
                 if usage.run in self._conductors:
+                    # First the call's candidates, then its slot: else the next avoid list would not name what it found.
+                    await self._intake.decided_to(usage.last_candidate)
                     self._conductors[usage.run].used(usage)
 
     async def wake_for_producers(self) -> None:
