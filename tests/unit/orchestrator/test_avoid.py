@@ -1,0 +1,33 @@
+"""The avoid list names what is proposed most, within its length."""
+
+from services.orchestrator.steering.avoid import MAX_CHARACTERS, TRACKED, AvoidList
+
+
+def _list(*texts: str) -> AvoidList:
+    avoid = AvoidList()
+    for text in texts:
+        avoid.accepted(text)
+    return avoid
+
+
+def test_repeats_come_first_then_the_most_recent() -> None:
+    avoid = _list("a", "b", "c", "d")
+    avoid.repeated(1)
+    avoid.repeated(0)
+    avoid.repeated(1)
+    assert avoid.names() == ["b", "a", "d", "c"]
+
+
+def test_the_length_is_bounded() -> None:
+    avoid = _list(*(f"attribute number {n}" for n in range(1000)))
+    assert sum(len(name) + 2 for name in avoid.names()) <= MAX_CHARACTERS
+
+
+def test_counting_repeats_is_bounded_and_keeps_the_head() -> None:
+    """Far more attributes are repeated than are tracked: those repeated most stay on top."""
+    avoid = _list(*(f"n{n}" for n in range(TRACKED * 3)))
+    for _ in range(5):
+        avoid.repeated(7)
+    for n in range(TRACKED * 3):
+        avoid.repeated(n)
+    assert avoid.names()[0] == "n7"
