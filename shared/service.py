@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -97,8 +98,13 @@ class Service:
 
     async def register(self) -> None:
         """Answer `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32)."""
+        place = {"host": socket.gethostname(), "pid": str(os.getpid())}  # by which a supervisor knows its own children
         self._micro = await add_service(
-            self.bus.client, name=self.name, version=VERSION, description=self.description, metadata={"instance": self.id}
+            self.bus.client,
+            name=self.name,
+            version=VERSION,
+            description=self.description,
+            metadata={"instance": self.id, **place},
         )
 
     async def provisioned(self) -> bool:

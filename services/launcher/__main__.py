@@ -1,0 +1,103 @@
+"""The launcher's commands."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from services.launcher.folder import PROJECT, Folder
+
+app = App(name="launcher", help="Run the whole stack on this machine.", version_flags=[])
+
+Where = Annotated[Path, Parameter(help="Where the stack keeps its state, logs and the data of NATS.")]
+VAR = PROJECT / "var"
+
+
+@app.command
+def up(*, provider: str | None = None, producers: int | None = None, port: int | None = None, folder: Where = VAR) -> int:
+    """Start everything in the background; what is not given is read from PROVIDER, PRODUCERS, PORT and NATS_URL."""
+    from services.launcher.up import up
+
+    return up(Folder(folder.absolute()), provider=provider, producers=producers, port=port)
+
+
+@app.command
+def down(*, folder: Where = VAR) -> int:
+    """Stop everything."""
+    from services.launcher.up import down
+
+    return down(Folder(folder.absolute()))
+
+
+@app.command
+def status(*, folder: Where = VAR) -> int:
+    """Show each service, its process and its health; exit code 0 only if all is well."""
+    from services.launcher.status import status
+
+    return status(Folder(folder.absolute()))
+
+
+@app.command
+def logs(*, follow: bool = True, folder: Where = VAR) -> None:
+    """Show the logs of all services and what is added to them."""
+    from services.launcher.log_files import show
+
+    show(Folder(folder.absolute()), follow)
+
+
+@app.command
+def tap(subject: str = "attributes.>", /, *, folder: Where = VAR) -> int:
+    """Print the messages that pass on a subject."""
+    from services.launcher.tap import tap
+
+    return tap(Folder(folder.absolute()), subject)
+
+
+@app.command
+def provision() -> int:
+    """Make the streams on the NATS at NATS_URL, or bring them up to date."""
+    from services.launcher.provision import provision
+
+    return provision()
+
+
+@app.command
+def run(
+    *,
+    services: str,
+    folder: Where,
+    provider: str | None = None,
+    producers: int | None = None,
+    port: int | None = None,
+    nats_port: int = -1,
+    parent_stdin: bool = False,
+) -> int:
+    """Run some services (nats, orchestrator, recorder, gateway) and producers in the foreground.
+
+    Prints one line of JSON when all is ready, or why it is not.
+
+    Parameters
+    ----------
+    parent_stdin
+        Stop when standard input closes.
+    nats_port
+        The port NATS shall have if it is free.
+    """
+    from services.launcher.run import run
+
+    where = Folder(folder.absolute())
+    return run(
+        where, services, parent_stdin=parent_stdin, provider=provider, producers=producers, port=port, nats_port=nats_port
+    )
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""How many producers of each provider there should be, from the runs that are active."""
+
+import math
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from shared.bus import Bus, Malformed, bucket_key, bucket_stream, decode
+from shared.messages import ENDED, RunState
+from shared.streams import RUNS
+
+MAX_PRODUCERS = 99
+"""In all, on one machine: each is a process of about 50 MB."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one run asks for: so many producers at once, over these providers."""
+
+    providers: tuple[str, ...]
+    producers: int
+
+
+def wanted(base: Demand, runs: Iterable[Demand]) -> dict[str, int]:
+    """Producers per provider: an equal share of the largest demand on it, rounded up; at most `MAX_PRODUCERS` in all."""
+    counts: dict[str, int] = {}
+    for demand in (base, *runs):
+        share = math.ceil(demand.producers / len(demand.providers)) if demand.providers else 0
+        for provider in demand.providers:
+            counts[provider] = max(counts.get(provider, 0), share)
+    while sum(counts.values()) > MAX_PRODUCERS:
+        counts[max(counts, key=lambda provider: counts[provider])] -= 1
+    return counts
+
+
+async def demands(bus: Bus) -> AsyncIterator[list[Demand]]:
+    """What the active runs ask for: at every change, and about once a second."""
+    active: dict[str, Demand] = {}
+    async for batch in bus.follow(bucket_stream(RUNS.bucket), [bucket_key(RUNS.bucket, "*")]):
+        for stored in batch:
+            run = stored.subject.rsplit(".", 1)[1]
+            try:
+                state = decode(RunState, stored.data)
+            except Malformed as error:  # a deleted key is empty; anything else is logged where it is written
+                log.debug("run.unreadable", run=run, error=str(error))
+                active.pop(run, None)
+                continue
+            if state.status in ENDED:
+                active.pop(run, None)
+            else:
+                active[run] = Demand(state.spec.providers, state.spec.producers)
+        yield list(active.values())

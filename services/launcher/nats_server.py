@@ -1,0 +1,69 @@
+"""The stack's own nats-server: how it is started, where it listens, and that it keeps what it acknowledges."""
+
+import asyncio
+import json
+import shutil
+import sysconfig
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from services.launcher.children import Child, Program
+from services.launcher.errors import StartError
+from services.launcher.folder import PROJECT, Folder
+from services.launcher.probes import fetch
+
+CONFIG = PROJECT / "deploy" / "nats" / "nats.conf"
+
+NAME = "nats"
+
+PORTS_SECONDS = 20.0
+"""Until the server listens: 0.05 s here, more when it reads back a long log after a crash."""
+
+
+def program(folder: Folder, port: int = -1, http_port: int = -1) -> Program:
+    """The server on this port of the loopback; -1 lets the system choose a free one.
+
+    Raises StartError when no nats-server is installed.
+    """
+    listen = ["--addr", "127.0.0.1", "--port", str(port), "--http_port", str(http_port)]
+    keep = ["--store_dir", str(folder.nats), "--ports_file_dir", str(folder.nats)]
+    probe = f"http://127.0.0.1:{http_port}/healthz" if http_port > 0 else ""
+    return Program(NAME, (str(_binary()), "--config", str(CONFIG), *listen, *keep), probe=probe, watches_parent=False)
+
+
+async def start(child: Child, folder: Folder) -> str:
+    """Start the server and return its address once it listens; a later start of the child uses the same ports.
+
+    Raises StartError when it ends instead, or when it would lose acknowledged messages in a power cut.
+    """
+    for stale in folder.nats.glob("*.ports"):
+        stale.unlink()
+    child.start()
+    ports = await _ports(child, folder)
+    url, monitor = ports["nats"][0], ports["monitoring"][0]
+    child.program = program(folder, urlsplit(url).port or 0, urlsplit(monitor).port or 0)
+    status, body = await fetch(f"{monitor}/jsz?config=true")
+    if status != 200 or not json.loads(body)["config"].get("sync_always"):
+        raise StartError(f"nats-server does not write through to disk (sync_interval: always); see {CONFIG}")
+    return str(url)
+
+
+async def _ports(child: Child, folder: Folder) -> dict[str, list[str]]:
+    """What the server writes down once it listens."""
+    async with asyncio.timeout(PORTS_SECONDS):
+        while child.failures == 0:
+            try:
+                ports: dict[str, list[str]] = json.loads((folder.nats / f"nats-server_{child.pid}.ports").read_text())
+                return ports
+            except (FileNotFoundError, ValueError):  # not there, or still empty
+                await asyncio.sleep(0.005)
+    raise StartError(f"nats-server ended at once: {folder.last_words(NAME)}. Its log: {folder.log(NAME)}")
+
+
+def _binary() -> Path:
+    beside_python = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if beside_python.exists():
+        return beside_python
+    if found := shutil.which("nats-server"):
+        return Path(found)
+    raise StartError("nats-server is not installed: run make setup, or set NATS_URL to a NATS that runs already")

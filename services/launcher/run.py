@@ -1,0 +1,61 @@
+"""`launcher run`: the stack in the foreground, for a program that reads one line of JSON and then closes our input."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from services.launcher.errors import StartError
+from services.launcher.folder import Folder
+from services.launcher.locks import end_holders, hold, name_holder
+
+
+def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | str | None) -> int:
+    """Run a stack until told to stop; the first and only line on standard output says whether it is ready.
+
+    Everything else goes to `launcher.log` in the folder, so that a caller's terminal stays the caller's.
+    """
+    try:
+        folder.make()
+        lock = hold(folder.lock)
+        if lock is None:
+            raise StartError(f"a stack runs already in {folder.root}; stop it with: launcher down")
+        name_holder(lock, os.getpid())
+        _redirect_errors(folder.log("launcher"))
+        end_holders(folder.child_locks())
+        return _supervise(folder, services, parent_stdin, choices)
+    except (StartError, OSError) as error:
+        _say({"ready": False, "error": str(error)})
+        return 1
+
+
+def _supervise(folder: Folder, services: str, parent_stdin: bool, choices: dict[str, int | str | None]) -> int:
+    from services.launcher.stack import chosen
+    from services.launcher.supervisor import Supervisor
+    from shared.service import SUPERVISED, start_logging, stop_on_signals
+
+    stack = chosen(services, **choices)  # type: ignore[arg-type]  # its own signature checks them
+    start_logging("launcher", stack.log_level)
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        if parent_stdin:
+            os.environ[SUPERVISED] = "1"
+        stop_on_signals(stopping)
+        await Supervisor(stack, folder).run(stopping, lambda nats_url: _say({"ready": True, "nats_url": nats_url}))
+
+    import uvloop
+
+    uvloop.run(main())
+    return 0
+
+
+def _redirect_errors(path: Path) -> None:
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+
+
+def _say(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,127 @@
+"""What a stack consists of: its settings, and the program of each of its services."""
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from services.launcher.children import Program
+from services.launcher.elastic import MAX_PRODUCERS, Demand
+from services.launcher.errors import StartError
+from shared.providers import resolve
+from shared.service import SUPERVISED, Settings, environment, load
+
+NATS = "nats"
+GATEWAY = "gateway"
+LOCAL_MODEL = "local-model"
+SERVICES = (NATS, "orchestrator", "recorder", GATEWAY)
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class LauncherSettings(Settings, frozen=True, kw_only=True):
+    """What `make up` may be told."""
+
+    port: Port = 8080
+    """Of the dashboard."""
+    producers: Annotated[int, Meta(ge=0, le=MAX_PRODUCERS)] = 3
+    """Kept ready for runs, over all providers; runs that ask for more get more."""
+    provider: str = "env"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What to start: which services, where, and which producers are kept ready."""
+
+    services: tuple[str, ...]
+    base: Demand
+    port: int
+    join: str
+    """Address of the NATS to join when the stack has none of its own."""
+    nats_port: int
+    """-1: any free one."""
+    local_model_url: str
+    local_model_port: int
+    """0: the user has one at `local_model_url`."""
+    log_level: str
+
+    @property
+    def has_nats(self) -> bool:
+        return NATS in self.services
+
+    def service(self, name: str, nats_url: str) -> Program:
+        """The program of the orchestrator, recorder or gateway."""
+        variables = self._variables(nats_url)
+        probe = ""
+        if name == GATEWAY:
+            # HOST is ours to say: some shells set it to the machine's name, and the stack is for this machine alone.
+            variables |= {"HOST": "127.0.0.1", "PORT": str(self.port)}
+            probe = f"http://127.0.0.1:{self.port}/livez"
+        return Program(name, _python(f"services.{name}"), variables, service=name, probe=probe)
+
+    def producer(self, provider: str, number: int, nats_url: str) -> Program:
+        variables = self._variables(nats_url) | {"LOCAL_MODEL_URL": self.local_model_url}
+        command = _python("services.producer", "--provider", provider)
+        return Program(f"producer-{provider}-{number}", command, variables, service=f"producer-{provider}")
+
+    def local_model(self, nats_url: str) -> Program:
+        command = _python("services.local_model", "--port", str(self.local_model_port))
+        return Program(LOCAL_MODEL, command, self._variables(nats_url), service=LOCAL_MODEL)
+
+    def _variables(self, nats_url: str) -> dict[str, str]:
+        return {"NATS_URL": nats_url, "LOG_LEVEL": self.log_level, SUPERVISED: "1"}
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def chosen(
+    services: str, *, provider: str | None = None, producers: int | None = None, port: int | None = None, nats_port: int = -1
+) -> Stack:
+    """The stack that flags and environment ask for; what is None comes from the environment.
+
+    Raises StartError with a sentence for the user.
+    """
+    variables = environment()
+    try:
+        settings = load(LauncherSettings, variables, provider=provider, producers=producers, port=port)
+        providers = resolve(settings.provider, variables)
+    except (SystemExit, ValueError) as error:
+        raise StartError(str(error)) from error
+    names = tuple(dict.fromkeys(name.strip() for name in services.split(",") if name.strip()))
+    if unknown := [name for name in names if name not in SERVICES]:
+        raise StartError(f"unknown service {unknown[0]!r}; choose from {', '.join(SERVICES)}")
+    local_model_url = variables.get("LOCAL_MODEL_URL", "")
+    local_model_port = 0 if local_model_url else _free_port()
+    return Stack(
+        services=names,
+        base=Demand(providers, settings.producers),
+        port=settings.port,
+        join=settings.nats_url,
+        nats_port=nats_port if nats_port > 0 and is_free(nats_port) else -1,
+        local_model_url=local_model_url or f"http://127.0.0.1:{local_model_port}/v1",
+        local_model_port=local_model_port,
+        log_level=settings.log_level,
+    )
+
+
+def is_free(port: int) -> bool:
+    """Whether this machine's loopback has nobody listening on a port."""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just closed is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,173 @@
+"""Runs one stack: starts it, keeps it running, matches its producers to the runs, stops it."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from services.launcher import elastic, nats_server
+from services.launcher.children import Program
+from services.launcher.connection import make_streams, reach
+from services.launcher.errors import StartError
+from services.launcher.fleet import Fleet
+from services.launcher.folder import Folder, StackReport
+from services.launcher.log_files import trim
+from services.launcher.producers import Producers
+from services.launcher.readiness import RollCall, is_ready
+from services.launcher.stack import GATEWAY, LOCAL_MODEL, NATS, Stack
+from shared.bus import Bus, connect
+from shared.service import environment
+
+READY_SECONDS = 60.0
+"""Until everything answers: 2 s here; reading the local model from a slow disk is what takes longest."""
+
+POLL_SECONDS = 0.02
+SLOW_POLL_SECONDS = 0.25
+PATIENCE_SECONDS = 5.0
+"""A child that starts is asked every `POLL_SECONDS`; after this long, every `SLOW_POLL_SECONDS`."""
+
+HOPELESS_FAILURES = 3
+"""Ends in a row after which a child that was never ready is not waited for."""
+
+TRIM_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """One stack in one folder. Expects that this process holds the folder's lock."""
+
+    def __init__(self, stack: Stack, folder: Folder) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._fleet = Fleet(folder)
+        self._nats_url = stack.join
+        self._ready = asyncio.Event()
+        self._producers = Producers(self._fleet, self._producer, environment())
+
+    async def run(self, stopping: asyncio.Event, announce: Callable[[str], None]) -> None:
+        """Run the stack until `stopping`; `announce` is called once with the address of NATS when all is ready.
+
+        Raises StartError when it cannot be started. Nothing is left running in either case.
+        """
+        work = asyncio.ensure_future(self._work(announce))
+        stop = asyncio.ensure_future(stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            failed = work.done() and not work.cancelled()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self._fleet.remove_all()
+            self._folder.forget_report()
+        if failed:
+            work.result()
+
+    async def _work(self, announce: Callable[[str], None]) -> None:
+        if self._stack.has_nats:
+            server = self._fleet.add(nats_server.program(self._folder, self._stack.nats_port))
+            self._nats_url = await nats_server.start(server, self._folder)
+        bus = await reach(self._nats_url)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._attend(bus))
+                tasks.create_task(self._trim_logs())
+                await self._begin(bus)
+                announce(self._nats_url)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _begin(self, bus: Bus) -> None:
+        """Start everything and wait until it is ready."""
+        for name in self._stack.services:
+            if name != NATS:
+                self._fleet.add(self._stack.service(name, self._nats_url)).start()
+        await self._match([])
+        await make_streams(bus)  # while the children load, which takes longer
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._ready.wait()
+        except TimeoutError as error:
+            silent = ", ".join(c.program.name for c in self._fleet.children.values() if c.state != "ready")
+            raise StartError(f"not ready after {READY_SECONDS:g} s: {silent}; see {self._folder.logs}") from error
+
+    async def _match(self, demands: list[elastic.Demand]) -> None:
+        """Have as many producers as the runs want, and the local model when it is."""
+        counts = elastic.wanted(self._stack.base, demands)
+        if counts.get("local") and self._stack.local_model_port and LOCAL_MODEL not in self._fleet.children:
+            self._fleet.add(self._stack.local_model(self._nats_url)).start()
+        await self._producers.match(counts)
+
+    async def _attend(self, bus: Bus) -> None:
+        """Watch over the children by one connection after another: the client closes for good on errors it does not know."""
+        while True:
+            work = [asyncio.ensure_future(w) for w in (self._watch(bus), self._follow_demand(bus), bus.closed.wait())]
+            try:
+                done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+                if not bus.closed.is_set():
+                    for task in done:
+                        task.result()
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+                await bus.close()
+            log.warning("bus.closed", hint="connecting anew")
+            bus = await connect(self._nats_url, "launcher")
+
+    async def _watch(self, bus: Bus) -> None:
+        """Note which children have become ready, and keep `stack.json` up to date."""
+        roll = RollCall(bus)
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            self._fleet.changed.clear()
+            self._folder.write_report(self._report())
+            while starting := [c for c in self._fleet.children.values() if c.state == "starting"]:
+                await roll.call(c.program.service for c in starting)
+                await asyncio.sleep(POLL_SECONDS if loop.time() - since < PATIENCE_SECONDS else SLOW_POLL_SECONDS)
+                for child in starting:
+                    if child.state == "starting" and await is_ready(child.report(), roll):
+                        child.is_ready()
+                if self._fleet.changed.is_set():
+                    break
+            self._judge()
+            if not starting:
+                await self._fleet.changed.wait()
+                since = loop.time()
+
+    def _judge(self) -> None:
+        """Say that the stack is ready, or give up on one that will not be."""
+        children = self._fleet.children.values()
+        if not self._ready.is_set():
+            for child in children:
+                if child.failures >= HOPELESS_FAILURES:
+                    name = child.program.name
+                    words = self._folder.last_words(name)
+                    raise StartError(f"{name} ended {child.failures} times: {words}. Its log: {self._folder.log(name)}")
+            if children and all(child.state == "ready" for child in children):
+                self._ready.set()
+
+    async def _follow_demand(self, bus: Bus) -> None:
+        await self._ready.wait()  # the first start is for the base alone, and runs of the past wait a second for theirs
+        async for demands in elastic.demands(bus):
+            await self._match(demands)
+
+    async def _trim_logs(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            await asyncio.to_thread(trim, self._folder)
+
+    def _producer(self, provider: str, number: int) -> Program:
+        return self._stack.producer(provider, number, self._nats_url)
+
+    def _report(self) -> StackReport:
+        dashboard = f"http://localhost:{self._stack.port}" if GATEWAY in self._stack.services else ""
+        return StackReport(
+            nats_url=self._nats_url if self._stack.has_nats else "",
+            dashboard=dashboard,
+            providers=self._stack.base.providers,
+            ready=self._ready.is_set(),
+            children=self._fleet.reports(),
+        )

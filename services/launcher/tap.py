@@ -1,0 +1,49 @@
+"""`launcher tap`: prints the messages of the bus as they pass, for people without the nats command."""
+
+import asyncio
+import re
+import sys
+
+from services.launcher.folder import Folder, StackReport
+from services.launcher.locks import holder
+from shared.bus import connect
+from shared.service import Settings, environment, load
+
+SUBJECT = re.compile(r"[A-Za-z0-9_$*>-]+(\.[A-Za-z0-9_$*>-]+)*")
+"""What may be listened to; the server closes the connection on anything odd."""
+
+
+def address(report: StackReport) -> str:
+    """Where the stack's NATS is."""
+    return report.nats_url or load(Settings, environment()).nats_url
+
+
+def tap(folder: Folder, subject: str) -> int:
+    """Print each message on a subject, wildcards allowed, until Ctrl-C."""
+    if not SUBJECT.fullmatch(subject) or len(subject) > 256:
+        sys.stderr.write(f"{subject[:80]!r} is no subject; try 'attributes.>' or 'control.>'\n")
+        return 1
+    report = folder.read_report() if holder(folder.lock) is not None else None
+    url = address(report) if report else load(Settings, environment()).nats_url
+    asyncio.run(_print_messages(url, subject))
+    return 0
+
+
+async def _print_messages(url: str, subject: str) -> None:
+    bus = await connect(url, "launcher-tap")
+    try:
+        subscription = await bus.client.subscribe(subject)
+        sys.stdout.write(f"Listening on {subject} (Ctrl-C ends)\n")
+        number = 0
+        async for message in subscription.messages:
+            number += 1
+            text = printable(message.data.decode(errors="replace"))
+            sys.stdout.write(f"[#{number}] {printable(message.subject)}\n{text}\n\n")
+            sys.stdout.flush()
+    finally:
+        await bus.close()
+
+
+def printable(text: str) -> str:
+    """The text without what would act on a terminal: messages hold what models wrote."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
