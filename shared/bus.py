@@ -15,7 +15,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -111,8 +112,11 @@ class StreamHead:
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """The wire form of a message."""
-    return msgspec.json.encode(message)
+    """The wire form of a message. Raises Malformed for text that is no Unicode: half a surrogate pair of a model's answer."""
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError as error:
+        raise Malformed(f"{type(message).__name__}: {error}") from error
 
 
 def decode(kind: type[MessageT], data: bytes) -> MessageT:
@@ -317,36 +321,53 @@ class Bus:
         with _translated():
             await self._js.purge_stream(stream, subject=subject)
 
-    async def history(self, stream: str, subjects: list[str], after: int = 0) -> AsyncIterator[list[Stored]]:
-        """What a stream holds on these subjects above sequence `after`, oldest first, up to its end as of now."""
-        end = (await self.head(stream)).last
-        consumer = _Reader(self.client, stream, subjects, after)
-        try:
-            await consumer.open()
-            while consumer.pending:
-                batch = [m for m in await consumer.read() if m.sequence <= end]
-                if batch:
-                    yield batch
-        finally:
-            await consumer.close()
+    async def history(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[list[Stored], None]:
+        """What a stream holds on these subjects above sequence `after`, oldest first, up to its end as of now.
 
-    async def follow(self, stream: str, subjects: list[str], after: int = 0) -> AsyncIterator[list[Stored]]:
+        Goes on after a restart of the server; raises Unavailable or Missing when that takes longer than `REQUEST_SECONDS`.
+        """
+        end = (await self.head(stream)).last
+        reader = _Reader(self.client, stream, subjects, after)
+        patience = time.monotonic() + REQUEST_SECONDS
+        try:
+            while reader.pending != 0 and reader.at < end:
+                try:
+                    batch = await reader.read()
+                except BusError:
+                    if time.monotonic() > patience:
+                        raise
+                    await reader.forget()
+                    await asyncio.sleep(RECONNECT_SECONDS)
+                    continue
+                patience = time.monotonic() + REQUEST_SECONDS
+                if wanted := [m for m in batch if m.sequence <= end]:
+                    yield wanted
+        finally:
+            await reader.close()
+
+    async def follow(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[list[Stored], None]:
         """What a stream holds above sequence `after` and whatever comes later, in order, for ever.
 
         Yields an empty list when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.
         """
-        consumer = _Reader(self.client, stream, subjects, after)
+        reader = _Reader(self.client, stream, subjects, after)
+        interrupted = False
         try:
             while True:
                 try:
-                    yield await consumer.read()
+                    batch = await reader.read()
+                    interrupted = False
                 except BusError as error:
-                    log.warning("bus.read_interrupted", stream=stream, error=str(error))
-                    consumer.forget()
-                    await asyncio.sleep(0.2)  # a server that refuses at once must not be asked in a tight loop
+                    if not interrupted:
+                        log.warning("bus.read_interrupted", stream=stream, error=str(error))
+                    interrupted = True  # said once, not at every attempt
+                    batch = []
+                    await reader.forget()
+                    await asyncio.sleep(RECONNECT_SECONDS)  # a server that refuses at once must not be asked in a tight loop
+                yield batch
         finally:
-            await consumer.close()
+            await reader.close()
 
     def queue(self, provider: str) -> WorkQueue:
         """The tasks of a provider."""
@@ -394,18 +415,21 @@ class _Reader:
         self._js = client.jetstream(timeout=REQUEST_SECONDS)
         self._stream = stream
         self._subjects = subjects
-        self._at = after
         self._name = ""
         self._pull: JetStreamContext.PullSubscription | None = None
+        self.at = after
         self.pending: int | None = None
-        """Messages that the consumer still has for us, as of the last read."""
+        """Messages that the stream still has for us, as of the last read; None before the first."""
 
     async def read(self) -> list[Stored]:
         """The next messages in order, or none if none came in time. Raises Missing or Unavailable."""
         with _translated():
-            pull = self._pull or await self.open()
+            if self._pull is None:
+                self._pull = await self._open()
+                if not self.pending:
+                    return []  # so that reading what is there does not wait for what may come
             try:
-                messages = await pull.fetch(READ_BATCH, timeout=IDLE_SECONDS)
+                messages = await self._pull.fetch(READ_BATCH, timeout=IDLE_SECONDS)
             except nats.errors.TimeoutError:
                 if not self._client.is_connected:
                     raise
@@ -414,37 +438,41 @@ class _Reader:
         for message in messages:
             place = message.metadata
             self.pending = place.num_pending
-            if place.sequence.stream > self._at:  # a consumer may go backwards when its server was killed
-                self._at = place.sequence.stream
+            if place.sequence.stream > self.at:  # a consumer may go backwards when its server was killed
+                self.at = place.sequence.stream
                 trace = (message.headers or {}).get(TRACEPARENT, "")
-                fresh.append(Stored(self._at, message.subject, message.data, trace))
+                fresh.append(Stored(self.at, message.subject, message.data, trace))
         return fresh
 
-    async def open(self) -> JetStreamContext.PullSubscription:
-        """Make the consumer; `pending` then says how many messages there are to read. Raises Missing or Unavailable."""
-        place = js_api.ConsumerConfig(
-            deliver_policy=js_api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self._at + 1,
-            ack_policy=js_api.AckPolicy.NONE,
-            filter_subjects=self._subjects,
-            mem_storage=True,
-            inactive_threshold=30.0,  # a reader that died leaves nothing behind for longer than this
+    async def _open(self) -> JetStreamContext.PullSubscription:
+        info = await self._js.add_consumer(
+            self._stream,
+            js_api.ConsumerConfig(
+                deliver_policy=js_api.DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=self.at + 1,
+                ack_policy=js_api.AckPolicy.NONE,
+                filter_subjects=self._subjects,
+                mem_storage=True,
+                inactive_threshold=30.0,  # a reader that died leaves nothing behind for longer than this
+            ),
         )
-        with _translated():
-            info = await self._js.add_consumer(self._stream, place)
-            self._name = info.name
-            self.pending = info.num_pending
-            self._pull = await self._js.pull_subscribe_bind(consumer=info.name, stream=self._stream)
-            return self._pull
+        self._name = info.name
+        self.pending = info.num_pending
+        return await self._js.pull_subscribe_bind(consumer=info.name, stream=self._stream)
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Have the next read make a new consumer at the same place."""
-        self._pull = None
+        pull, self._pull = self._pull, None
+        if pull is not None:
+            with contextlib.suppress(nats.errors.Error):
+                await pull.unsubscribe()
 
     async def close(self) -> None:
-        with contextlib.suppress(nats.errors.Error, TimeoutError):
-            if self._pull is not None:
-                await self._pull.unsubscribe()
+        """Leave nothing behind on the server, if it is there to be told."""
+        opened = self._pull is not None
+        await self.forget()
+        if opened and self._client.is_connected:
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
                 await self._js.delete_consumer(self._stream, self._name)
 
 

@@ -1,0 +1,498 @@
+"""The bus kit on a real server: what it promises, and what it says when the server does not play along."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.js import api as js_api
+
+from shared import streams, subjects
+from shared.bus import Bus, Entry, Fenced, Full, Malformed, Missing, Stored, Taken, Unavailable, connect, decode, encode
+from shared.messages import Duplicate, Epoch, Finished, RunControl, Started, Task
+from tests.conftest import NatsServer, eventually
+
+RESULTS = "RESULTS"
+
+
+def message(number: int, text: str = "Eiffel Tower") -> Duplicate:
+    return Duplicate(
+        run="r1",
+        candidate=f"c{number}",
+        candidate_sequence=number,
+        text=text,
+        of=1,
+        of_text="Eiffel Tower",
+        tier="exact",
+        score=1,
+        task="t1",
+        provider="random",
+        model="zipf",
+        producer="random-1",
+    )
+
+
+def entry(number: int, text: str = "Eiffel Tower") -> Entry:
+    return Entry(subjects.duplicate("r1", f"c{number}"), message(number, text))
+
+
+def task(number: int) -> Task:
+    return Task(id=f"t{number}", run="r1", provider="random", topic="Paris", ordinal=number)
+
+
+def new_epoch(number: int) -> Epoch:
+    return Epoch(epoch=number, orchestrator="orchestrator-1")
+
+
+async def fill(bus: Bus, first: int, last: int) -> None:
+    for start in range(first, last + 1, streams.MAX_BATCH):
+        await bus.commit([entry(n) for n in range(start, min(start + streams.MAX_BATCH, last + 1))])
+
+
+async def collect(batches: AsyncIterator[list[Stored]], enough: int) -> list[int]:
+    """Sequences that a reader yields, until there are enough."""
+    found: list[int] = []
+    async for batch in batches:
+        found += [stored.sequence for stored in batch]
+        if len(found) >= enough:
+            break
+    return found
+
+
+# ---- streams -----------------------------------------------------------------------------------------------------
+
+
+async def test_provisioning_twice_changes_nothing(bus: Bus) -> None:
+    await bus.publish(subjects.task("random", "r1"), task(1), id="t1")
+    before = await bus.head("TASKS")
+
+    await bus.provision()
+
+    assert await bus.head("TASKS") == before
+    assert await bus.provisioned()
+
+
+async def test_not_provisioned_before_there_are_streams(nats_server: NatsServer) -> None:
+    bus = await connect(nats_server.url, "test")
+    try:
+        assert not await bus.provisioned()
+        with pytest.raises(Missing):
+            await bus.publish(subjects.task("random", "r1"), task(1))
+        with pytest.raises(Missing):
+            await bus.head(RESULTS)
+    finally:
+        await bus.close()
+
+
+async def test_the_same_id_is_stored_once(bus: Bus) -> None:
+    first = await bus.publish(subjects.task("random", "r1"), task(1), id="t1")
+    again = await bus.publish(subjects.task("random", "r1"), task(1), id="t1")
+
+    assert first == again
+    assert (await bus.head("TASKS")).last == first
+
+
+async def test_a_subject_of_the_log_is_taken_for_ever(bus: Bus, nats_server: NatsServer) -> None:
+    await bus.publish(subjects.duplicate("r1", "c1"), message(1))
+    with pytest.raises(Taken):
+        await bus.publish(subjects.duplicate("r1", "c1"), message(1))
+
+    nats_server.kill()
+    await eventually(lambda: not bus.client.is_connected)
+    nats_server.start()
+    await eventually(lambda: bus.client.is_connected)
+
+    with pytest.raises(Taken):
+        await bus.publish(subjects.duplicate("r1", "c1"), message(1))
+
+
+async def test_a_batch_is_stored_whole_and_in_order(bus: Bus) -> None:
+    last = await bus.commit([entry(n) for n in range(1, 201)])
+
+    found = [stored async for batch in bus.history(RESULTS, [subjects.ALL_DUPLICATES]) for stored in batch]
+    assert [s.sequence for s in found] == list(range(1, 201))
+    assert [decode(Duplicate, s.data).candidate for s in found] == [f"c{n}" for n in range(1, 201)]
+    assert last == 200
+
+
+async def test_a_batch_with_one_taken_subject_stores_nothing(bus: Bus) -> None:
+    await bus.commit([entry(2)])
+
+    with pytest.raises(Taken):
+        await bus.commit([entry(1), entry(2), entry(3)])
+
+    assert (await bus.head(RESULTS)).last == 1
+
+
+async def test_an_empty_batch_is_a_mistake_of_the_caller(bus: Bus) -> None:
+    with pytest.raises(ValueError, match="empty batch"):
+        await bus.commit([])
+
+
+async def test_a_newer_epoch_fences_the_older_writer_out(bus: Bus) -> None:
+    first, old_fence = await bus.claim_epoch(new_epoch)
+    await bus.commit([entry(1)], old_fence)
+
+    second, new_fence = await bus.claim_epoch(new_epoch)
+    with pytest.raises(Fenced):
+        await bus.commit([entry(2), entry(3)], old_fence)
+    await bus.commit([entry(4)], new_fence)
+
+    assert (first, second) == (1, 2)
+    assert await bus.last(RESULTS, subjects.duplicate("r1", "c2")) is None
+    assert await bus.last(RESULTS, subjects.duplicate("r1", "c4")) is not None
+
+
+async def test_two_that_claim_at_once_get_two_epochs(bus: Bus) -> None:
+    claims = await asyncio.gather(*(bus.claim_epoch(new_epoch) for _ in range(5)))
+
+    assert sorted(number for number, _ in claims) == [1, 2, 3, 4, 5]
+
+
+async def test_a_full_stream_refuses_cleanly(bus: Bus) -> None:
+    config = js_api.StreamConfig(
+        name="SMALL",
+        subjects=["small.>"],
+        discard=js_api.DiscardPolicy.NEW,
+        max_bytes=4096,
+        allow_atomic=True,
+    )
+    await bus.client.jetstream().add_stream(config)
+
+    async def fill_up() -> None:
+        for number in range(1000):
+            await bus.publish(f"small.{number}", message(number))
+
+    with pytest.raises(Full):
+        await fill_up()
+    before = await bus.head("SMALL")
+    with pytest.raises(Full):
+        await bus.commit([Entry(f"small.b{n}", message(n)) for n in range(50)])
+    assert await bus.head("SMALL") == before
+
+
+async def test_a_stream_made_anew_has_another_epoch(bus: Bus) -> None:
+    before = await bus.head(RESULTS)
+    await bus.client.jetstream().delete_stream(RESULTS)
+    await bus.provision()
+
+    assert (await bus.head(RESULTS)).epoch != before.epoch
+
+
+async def test_waiting_and_purge_see_one_subject(bus: Bus) -> None:
+    for number in range(3):
+        await bus.publish(subjects.task("random", "r1"), task(number))
+    await bus.publish(subjects.task("random", "r2"), task(9))
+
+    assert [s.sequence for s in await bus.waiting("TASKS", subjects.tasks_of_run("r1"))] == [1, 2, 3]
+    await bus.purge("TASKS", subjects.tasks_of_run("r1"))
+    assert await bus.waiting("TASKS", subjects.tasks_of_run("r1")) == []
+    assert [s.sequence for s in await bus.waiting("TASKS", subjects.tasks_of_run("r2"))] == [4]
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------
+
+
+async def test_history_ends_although_the_last_messages_are_of_other_subjects(bus: Bus) -> None:
+    await fill(bus, 1, 1200)
+    await bus.claim_epoch(new_epoch)
+
+    found = await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES]), 10_000)
+
+    assert found == list(range(1, 1201))
+
+
+async def test_history_without_messages_ends_at_once(bus: Bus) -> None:
+    await fill(bus, 1, 3)
+    begun = time.monotonic()
+
+    assert await collect(bus.history(RESULTS, [subjects.ALL_STARTED]), 1) == []
+    assert await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES], after=3), 1) == []
+    assert await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES], after=99), 1) == []
+    assert await collect(bus.history("USAGE", [subjects.ALL_USAGE]), 1) == []
+
+    assert time.monotonic() - begun < 2  # each would take a second if it waited for what may come
+
+
+async def test_history_ends_while_others_write(bus: Bus) -> None:
+    await fill(bus, 1, 600)
+
+    async def write() -> None:
+        for number in range(601, 100_000):
+            await bus.publish(subjects.duplicate("r1", f"c{number}"), message(number))
+
+    writing = asyncio.create_task(write())
+    try:
+        found = await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES]), 100_000)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) >= 600
+
+
+async def test_history_goes_on_after_a_restart_of_the_server(bus: Bus, nats_server: NatsServer) -> None:
+    await fill(bus, 1, 1500)
+    found: list[int] = []
+
+    async for batch in bus.history(RESULTS, [subjects.ALL_DUPLICATES]):
+        if not found:
+            nats_server.restart()
+        found += [stored.sequence for stored in batch]
+
+    assert found == list(range(1, 1501))
+
+
+async def test_history_gives_up_on_a_server_that_stays_away(
+    bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(bus, 1, 1500)
+    monkeypatch.setattr("shared.bus.REQUEST_SECONDS", 0.5)
+
+    async def read() -> None:
+        async for _ in bus.history(RESULTS, [subjects.ALL_DUPLICATES]):
+            nats_server.kill()
+
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(read(), 20)
+
+
+async def test_follow_has_no_gap_and_no_repeat_over_restarts(bus: Bus, nats_server: NatsServer) -> None:
+    await fill(bus, 1, 700)
+
+    async def write() -> None:
+        number = 701
+        while number <= 1000:
+            try:
+                await bus.commit([entry(n) for n in range(number, number + 10)])
+                number += 10
+            except Taken:
+                number += 10
+            except (Unavailable, Missing):
+                await asyncio.sleep(0.05)
+
+    async def restart() -> None:
+        for _ in range(2):
+            await asyncio.to_thread(nats_server.restart)
+
+    writing = asyncio.create_task(write())
+    found: list[int] = []
+    async with contextlib.aclosing(bus.follow(RESULTS, [subjects.ALL_DUPLICATES])) as batches:
+        async for batch in batches:
+            if not found:
+                restarting = asyncio.create_task(restart())
+            found += [stored.sequence for stored in batch]
+            if len(found) >= 1000:
+                break
+    await asyncio.gather(writing, restarting)
+
+    assert found == list(range(1, 1001))
+
+
+async def test_follow_begins_after_the_given_sequence_and_says_when_nothing_came(bus: Bus) -> None:
+    await fill(bus, 1, 10)
+    batches: list[list[int]] = []
+
+    async with contextlib.aclosing(bus.follow(RESULTS, [subjects.ALL_DUPLICATES], after=7)) as following:
+        async for batch in following:
+            batches.append([stored.sequence for stored in batch])
+            if not batch:
+                break
+
+    assert batches == [[8, 9, 10], []]
+
+
+async def test_follow_waits_for_a_stream_that_is_not_there_yet(nats_server: NatsServer) -> None:
+    bus = await connect(nats_server.url, "test")
+    try:
+        reading = asyncio.create_task(collect(bus.follow(RESULTS, [subjects.ALL_DUPLICATES]), 3))
+        await bus.provision()
+        await fill(bus, 1, 3)
+        assert await asyncio.wait_for(reading, 20) == [1, 2, 3]
+    finally:
+        await bus.close()
+
+
+async def test_a_reader_that_ends_leaves_nothing_on_the_server(bus: Bus) -> None:
+    await fill(bus, 1, 3)
+    async with contextlib.aclosing(bus.follow(RESULTS, [subjects.ALL_DUPLICATES])) as batches:
+        assert await anext(batches)
+
+    assert await bus.client.jetstream().consumers_info(RESULTS) == []
+
+
+# ---- the work queue ----------------------------------------------------------------------------------------------
+
+
+async def test_a_task_goes_to_one_producer_of_its_provider(bus: Bus) -> None:
+    await bus.publish(subjects.task("random", "r1"), task(1), id="t1")
+    await bus.publish(subjects.task("local", "r1"), task(2), id="t2")
+
+    delivery = await bus.queue("random").take()
+    assert delivery is not None
+    assert (decode(Task, delivery.data).id, delivery.attempt) == ("t1", 1)
+    await delivery.done()
+
+    assert await bus.queue("random").take() is None
+    assert [s.sequence for s in await bus.waiting("TASKS", subjects.ALL_TASKS)] == [2]
+
+
+async def test_a_task_given_back_goes_to_another(bus: Bus, nats_url: str) -> None:
+    await bus.publish(subjects.task("random", "r1"), task(1))
+    dying = await connect(nats_url, "dying")
+    first = await dying.queue("random").take()
+    assert first is not None
+    await first.retry(0.1)
+    await dying.close()
+
+    second = await eventually(bus.queue("random").take)
+
+    assert (second.data, second.attempt) == (first.data, 2)
+    await second.done()
+    assert await bus.waiting("TASKS", subjects.ALL_TASKS) == []
+
+
+async def test_a_task_of_a_producer_that_died_goes_to_another(bus: Bus, nats_url: str) -> None:
+    queue = js_api.ConsumerConfig(
+        durable_name=streams.producer_consumer("random"),
+        filter_subject=subjects.tasks_of_provider("random"),
+        ack_policy=js_api.AckPolicy.EXPLICIT,
+        ack_wait=0.5,  # the real one is 10 s
+        max_deliver=streams.MAX_DELIVER,
+        max_ack_pending=1000,
+    )
+    await bus.client.jetstream().add_consumer("TASKS", queue)
+    await bus.publish(subjects.task("random", "r1"), task(1))
+    dying = await connect(nats_url, "dying")
+    assert await dying.queue("random").take()
+    await dying.client.close()
+
+    again = await eventually(bus.queue("random").take)
+
+    assert (decode(Task, again.data).id, again.attempt) == ("t1", 2)
+
+
+async def test_a_task_that_nobody_can_do_is_taken_off(bus: Bus) -> None:
+    await bus.publish(subjects.task("random", "r1"), task(1))
+    delivery = await bus.queue("random").take()
+    assert delivery is not None
+    await delivery.discard()
+
+    async def gone() -> bool:
+        return await bus.waiting("TASKS", subjects.ALL_TASKS) == []
+
+    await eventually(gone)
+
+
+async def test_taking_while_the_server_is_away_waits_and_then_goes_on(bus: Bus, nats_server: NatsServer) -> None:
+    queue = bus.queue("random")
+    assert await queue.take() is None
+    nats_server.kill()
+    await eventually(lambda: not bus.client.is_connected)
+    assert await queue.take() is None
+
+    nats_server.start()
+    await eventually(lambda: bus.client.is_connected)
+    await bus.publish(subjects.task("random", "r1"), task(1))
+
+    assert await eventually(queue.take)
+
+
+# ---- core NATS ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_handler_that_fails_or_gets_junk_hears_the_next_message(bus: Bus) -> None:
+    heard: list[str] = []
+
+    async def handle(control: RunControl) -> None:
+        heard.append(control.action)
+        if control.action == "started":
+            raise RuntimeError("a bug in the handler")
+
+    end = await bus.listen(subjects.ALL_RUN_CONTROL, RunControl, handle)
+    await bus.client.publish(subjects.run_control("r1"), b"\xff\x00 no JSON")
+    for action in ("started", "paused"):
+        await bus.tell(subjects.run_control("r1"), decode(RunControl, f'{{"run":"r1","action":"{action}"}}'.encode()))
+    await eventually(lambda: heard == ["started", "paused"])
+
+    await end()
+    await bus.tell(subjects.run_control("r1"), RunControl(run="r1", action="resumed"))
+    await bus.client.flush()
+    assert heard == ["started", "paused"]
+
+
+async def test_asking_nobody_is_told_from_asking_one_that_is_silent(bus: Bus) -> None:
+    with pytest.raises(Missing):
+        await bus.ask(subjects.STOP_RUN, RunControl(run="r1", action="stopping"))
+
+    await bus.client.subscribe(subjects.STOP_RUN)
+    with pytest.raises(Unavailable):
+        await bus.ask(subjects.STOP_RUN, RunControl(run="r1", action="stopping"), timeout=0.2)
+
+
+async def test_an_overlong_subject_ends_the_connection_for_good_and_says_so(bus: Bus) -> None:
+    await bus.client.publish("x" * 5000, b"")
+
+    await asyncio.wait_for(bus.closed.wait(), 10)
+
+    with pytest.raises(Unavailable):
+        await bus.publish(subjects.task("random", "r1"), task(1))
+    await bus.tell(subjects.run_control("r1"), RunControl(run="r1", action="started"))
+    taking = asyncio.create_task(bus.queue("random").take())  # returns at once: it must not keep the loop from others
+    assert await asyncio.wait_for(taking, 5) is None
+
+
+async def test_connecting_waits_for_the_server(nats_server: NatsServer) -> None:
+    nats_server.kill()
+    connecting = asyncio.create_task(connect(nats_server.url, "early"))
+    done, _ = await asyncio.wait({connecting}, timeout=0.3)
+    assert not done
+
+    nats_server.start()
+    bus = await asyncio.wait_for(connecting, 10)
+    await bus.close()
+
+
+# ---- what is malformed -------------------------------------------------------------------------------------------
+
+DEEP = 10_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b'{"epoch":1',
+        b'{"epoch":"1","orchestrator":"o"}',
+        b'{"epoch":-1,"orchestrator":"o"}',
+        b'{"epoch":NaN,"orchestrator":"o"}',
+        b'{"epoch":1e999,"orchestrator":"o"}',
+        b'{"epoch":1,"orchestrator":"no token"}',
+        b'{"epoch":1,"orchestrator":"o","at":"\\ud800"}',
+        b'{"epoch":1,"orchestrator":"o","at":"\xed\xa0\x80"}',
+        b'{"epoch":1,"orchestrator":"o","more":' + b"[" * DEEP + b"]" * DEEP + b"}",
+        b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    ],
+)
+def test_what_is_no_message_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed, match="Epoch"):
+        decode(Epoch, data)
+
+
+def test_text_that_is_no_unicode_is_refused_on_the_way_out() -> None:
+    with pytest.raises(Malformed, match="surrogates"):
+        encode(Epoch(epoch=1, orchestrator="o", at="\ud800"))
+
+
+def test_a_spec_that_breaks_the_rules_is_malformed() -> None:
+    with pytest.raises(Malformed, match="control characters"):
+        decode(Started, b'{"run":"r1","spec":{"topic":"a\\u0007b","providers":["random"]}}')
+    with pytest.raises(Malformed, match="unknown provider"):
+        decode(Started, b'{"run":"r1","spec":{"topic":"a","providers":["acme"]}}')
+    with pytest.raises(Malformed, match="status"):
+        decode(Finished, b'{"run":"r1","status":"gone","reason":"","accepted":0,"duplicates":0}')
