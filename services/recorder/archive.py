@@ -1,0 +1,133 @@
+"""The files of all runs in one output folder, as far as one log (one epoch of RESULTS) tells of them."""
+
+import time
+from typing import TypeVar
+
+import structlog
+
+from services.recorder import cursor
+from services.recorder.cursor import Cursor
+from services.recorder.folder import Folder
+from services.recorder.place import find_place
+from services.recorder.recording import Recording
+from shared import subjects
+from shared.bus import Malformed, Stored, StreamHead, decode
+from shared.messages import Accepted, Duplicate, Finished, Started
+
+CURSOR_SECONDS = 5.0
+"""Between two writings of the cursor: one that is behind costs some reading after a restart and nothing else."""
+
+log = structlog.get_logger()
+
+EntryT = TypeVar("EntryT", Started, Accepted, Duplicate, Finished)
+
+
+class Archive:
+    """Takes the entries of the log in order. After an OSError it is to be closed, and a new one to be fed anew."""
+
+    def __init__(self, root: Folder, head: StreamHead, *, one_run_exactly: bool | None = None) -> None:
+        """`one_run_exactly`: None to keep all runs and a cursor; else to keep one, with True in `root` itself."""
+        self._root = root
+        self._epoch = head.epoch
+        self._exactly = bool(one_run_exactly)
+        self._cursor = cursor.load(root, head) if one_run_exactly is None else None
+        self._next_cursor = time.monotonic() + CURSOR_SECONDS
+        self._active: dict[str, Recording] = {}
+        self._begun: dict[str, int] = {}
+        """Where the active runs' first entries stand."""
+        self._complete: set[str] = set()
+        """Runs whose files were complete before; until their last entry has passed."""
+        self.sequence = self._cursor.sequence if self._cursor else 0
+        """The entry taken last, or after which the reading is to begin."""
+
+    def take(self, batch: list[Stored]) -> None:
+        """Write what the next entries say, then what is due. Raises OSError."""
+        for stored in batch:
+            kind, run = subjects.decision(stored.subject)
+            if run not in self._complete or kind == "finished":
+                self._take(stored, kind, run)
+            self.sequence = stored.sequence
+        for recording in self._active.values():
+            recording.flush()
+            recording.snapshot_if_due()
+        if time.monotonic() >= self._next_cursor:
+            self._save_cursor()
+
+    def close(self) -> None:
+        """Bring the files up to date as far as the disk allows, and let go of them."""
+        try:
+            for recording in self._active.values():
+                recording.snapshot()
+            self._save_cursor()
+        except OSError as error:
+            log.warning("recorder.closed_behind", error=str(error), hint="the next start completes the files from the log")
+        for recording in self._active.values():
+            recording.folder.close()
+        self._active.clear()
+        self._root.close()
+
+    # ---- entries -----------------------------------------------------------------------------------------------
+
+    def _take(self, stored: Stored, kind: str, run: str) -> None:
+        if kind == "started":
+            self._begin(stored, run)
+        elif run in self._complete:
+            self._complete.remove(run)
+        elif recording := self._active.get(run):
+            self._continue(recording, stored, kind)
+        else:
+            log.error("recorder.stray_entry", subject=stored.subject, sequence=stored.sequence, hint="its run has not begun")
+
+    def _begin(self, stored: Stored, run: str) -> None:
+        started = _read(Started, stored, run)  # a run whose first entry cannot be read is recorded all the same
+        folder, standing = find_place(
+            self._root, started.spec.topic if started else "", run, self._epoch, exactly=self._exactly
+        )
+        if standing == "complete":
+            folder.close()
+            self._complete.add(run)
+            return
+        try:
+            recording = self._active[run] = Recording(folder, run, self._epoch, started)
+        except OSError:
+            folder.close()
+            raise
+        self._begun[run] = stored.sequence
+        if standing == "free":
+            recording.begin()
+        log.info("recording.resumed" if standing == "ours" else "recording.started", run=run, folder=str(folder.path))
+
+    def _continue(self, recording: Recording, stored: Stored, kind: str) -> None:
+        if kind == "accepted" and (accepted := _read(Accepted, stored, recording.run)):
+            recording.accept(stored, accepted)
+        elif kind == "duplicate" and (duplicate := _read(Duplicate, stored, recording.run)):
+            recording.absorb(duplicate)
+        elif kind == "finished" and (finished := _read(Finished, stored, recording.run)):
+            recording.finish(finished)
+            recording.folder.close()
+            del self._active[recording.run], self._begun[recording.run]
+        else:
+            recording.skip()
+
+    # ---- cursor ------------------------------------------------------------------------------------------------
+
+    def _save_cursor(self) -> None:
+        self._next_cursor = time.monotonic() + CURSOR_SECONDS
+        if self._cursor is None:
+            return
+        reached = Cursor(self._epoch, min(self._begun.values(), default=self.sequence + 1) - 1)
+        if reached != self._cursor:
+            cursor.save(self._root, reached)
+            self._cursor = reached
+
+
+def _read(kind: type[EntryT], stored: Stored, run: str) -> EntryT | None:
+    """The message, or None if it is malformed or not of the run that its subject names."""
+    try:
+        message = decode(kind, stored.data)
+        if message.run != run:
+            raise Malformed(f"{kind.__name__}: it says it is of run {message.run}")
+    except Malformed as error:
+        log.warning("recorder.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
+        return None
+    return message

@@ -1,0 +1,80 @@
+"""Follows the log and survives what befalls the disk and the server."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import structlog
+
+from services.recorder.archive import Archive
+from services.recorder.folder import Folder
+from shared import streams, subjects
+from shared.bus import Bus, BusError
+
+RETRY_SECONDS = 5.0
+"""Before the files are opened anew after the disk refused: short enough to go on soon once a person made room."""
+
+RESULTS = streams.RESULTS.name or ""
+
+ALL_DECISIONS = [subjects.ALL_STARTED, subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_FINISHED]
+
+log = structlog.get_logger()
+
+
+class Recorder:
+    """Writes the output files of all runs under one folder, or those of one run.
+
+    After any trouble it starts over from the cursor: a restart and a repair are the same thing, so nothing is skipped.
+    """
+
+    def __init__(self, bus: Bus, output: Path, *, only_run: str = "", exactly: bool = False) -> None:
+        """`output` is the folder of all runs' folders; with `exactly` it is the folder of `only_run` itself."""
+        self._bus = bus
+        self._output = output
+        self._one_run_exactly = exactly if only_run else None
+        self._subjects = subjects.decisions_of_run(only_run) if only_run else ALL_DECISIONS
+
+    async def run(self) -> None:
+        """Record for ever."""
+        while True:
+            try:
+                await self._record()
+            except OSError as error:
+                log.error(
+                    "recorder.cannot_write",
+                    error=str(error),
+                    folder=str(self._output),
+                    hint="make room or give access, or set OUTPUT; nothing is lost, it is read again from the log",
+                    retry_seconds=RETRY_SECONDS,
+                )
+                await asyncio.sleep(RETRY_SECONDS)
+            except BusError as error:
+                log.warning("recorder.cannot_read", error=str(error), retry_seconds=RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _record(self) -> None:
+        """Record until the log turns out to be another one."""
+        head = await self._bus.head(RESULTS)
+        root = Folder.at(self._output)
+        try:
+            archive = Archive(root, head, one_run_exactly=self._one_run_exactly)
+        except OSError:
+            root.close()
+            raise
+        with contextlib.closing(archive):
+            async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=archive.sequence)) as batches:
+                async for batch in batches:
+                    archive.take(batch)
+                    if not batch and await self._replaced(head.epoch, archive.sequence):
+                        log.error(
+                            "recorder.log_replaced", hint="RESULTS was made anew or lost its end; reading it from the beginning"
+                        )
+                        return
+
+    async def _replaced(self, epoch: str, sequence: int) -> bool:
+        """Whether the log that was read is gone: its reader would wait in the new one for a sequence long past."""
+        try:
+            head = await self._bus.head(RESULTS)
+        except BusError:
+            return False
+        return head.epoch != epoch or head.last < sequence
