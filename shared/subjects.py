@@ -67,6 +67,10 @@ def accepted(run: str, key: str) -> str:
     return f"attributes.accepted.{token(run)}.{key_token(key)}"
 
 
+def accepted_of_run(run: str) -> str:
+    return f"attributes.accepted.{token(run)}.*"
+
+
 def duplicate(run: str, candidate_id: str) -> str:
     return f"attributes.duplicate.{token(run)}.{token(candidate_id)}"
 
