@@ -1,0 +1,1 @@
+"""The way in from the browser: REST to control runs, SSE to watch them, and the dashboard."""

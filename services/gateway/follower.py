@@ -1,0 +1,135 @@
+"""One client of one run's event stream: a place in the log and nothing else."""
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from services.gateway import frames
+from services.gateway.bell import wait
+from services.gateway.frames import Frame
+from services.gateway.known_runs import KnownRun
+from services.gateway.run_view import run_view
+from services.gateway.view import View
+from shared import subjects
+from shared.bus import Bus, BusError
+from shared.streams import RESULTS
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 15.0
+"""Between heartbeats: a page that hears nothing for two of them knows that its connection is dead."""
+
+CHUNK_FRAMES = 100
+"""Frames sent at once, about 40 KB: a slow line gets it through within the time a send may take."""
+
+RETRY_SECONDS = 0.5
+"""Before the log is read again after the bus failed."""
+
+
+class Follower:
+    """Sends a run's events from a place on: what the stream holds, then the live tail, without gap or repeat."""
+
+    def __init__(self, view: View, bus: Bus, known: KnownRun, place: int, reset: bool) -> None:
+        self._view = view
+        self._bus = bus
+        self._known = known
+        self._run = known.state.run
+        self._place = place
+        """Sequence of the log up to which the client has everything of its run."""
+        self._reset = reset
+        self._epoch = view.tail.epoch
+        self._generation = view.tail.generation
+        self._done = False
+        self._changes = known.changes
+        self._snapshots = 0
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """The stream, until the run has ended or the gateway closes."""
+        yield frames.opening(1000 + secrets.randbelow(3000))  # spread, so that clients of a restart do not come as one
+        yield frames.hello(run_view(self._known.state))
+        heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+        while self._watched():
+            ticket = self._known.bell.ticket()
+            if self._starts_over():
+                yield frames.RESET
+            pause = HEARTBEAT_SECONDS
+            try:
+                async with aclosing(self._log()) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except BusError as error:
+                log.warning("history.interrupted", run=self._run, error=str(error))
+                pause = RETRY_SECONDS
+            if self._done:
+                return
+            if news := self._news():
+                yield news
+            if time.monotonic() >= heartbeat:
+                heartbeat += HEARTBEAT_SECONDS
+                yield frames.HEARTBEAT
+            await wait(ticket, min(pause, heartbeat - time.monotonic()))
+        yield frames.BYE
+
+    def _watched(self) -> bool:
+        """Whether there is more to come here; if not, the client comes back and finds what there is then."""
+        return not self._view.closing and self._view.runs.get(self._run) is self._known
+
+    def _starts_over(self) -> bool:
+        """Whether what the client has is of another log: it must drop that and gets everything from the start."""
+        tail = self._view.tail
+        if tail.generation != self._generation:
+            self._epoch, self._generation = tail.epoch, tail.generation
+            self._place = 0
+            self._reset = True
+        over, self._reset = self._reset, False
+        return over
+
+    def _news(self) -> bytes:
+        """What is no part of the log: only the newest of each kind, so a slow client does not lag behind the present."""
+        news = b""
+        if self._changes != self._known.changes:
+            self._changes = self._known.changes
+            news += self._known.change_frame
+        if self._snapshots != self._known.snapshots and not self._known.ended:
+            self._snapshots = self._known.snapshots
+            news += self._known.snapshot_frame
+        return news
+
+    async def _log(self) -> AsyncGenerator[bytes, None]:
+        """All that the log has of the run beyond the client's place."""
+        tail = self._view.tail
+        while not self._done and self._watched() and tail.generation == self._generation:
+            if self._place < tail.floor(self._run):
+                async with aclosing(self._stored()) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            elif found := tail.after(self._run, self._place, CHUNK_FRAMES):
+                yield self._take(found)
+            else:
+                self._place = max(self._place, tail.head)
+                return
+
+    async def _stored(self) -> AsyncGenerator[bytes, None]:
+        """What the stream holds beyond the client's place, up to its end as of now. Raises BusError."""
+        end = (await self._bus.head(RESULTS.name or "")).last
+        wanted = [subjects.accepted_of_run(self._run), subjects.finished(self._run)]
+        async with aclosing(self._bus.history(RESULTS.name or "", wanted, self._place)) as batches:
+            async for batch in batches:
+                rendered = [frame for stored in batch if (frame := frames.decision(stored, self._epoch))]
+                for chunk in _chunks(rendered):
+                    yield self._take(chunk)
+        self._place = max(self._place, end)
+
+    def _take(self, found: Sequence[Frame]) -> bytes:
+        """Move the client's place over these frames, which are sent next."""
+        self._place = found[-1].sequence
+        self._done = found[-1].last
+        return b"".join(frame.data for frame in found)
+
+
+def _chunks(rendered: list[Frame]) -> Iterator[list[Frame]]:
+    for first in range(0, len(rendered), CHUNK_FRAMES):
+        yield rendered[first : first + CHUNK_FRAMES]

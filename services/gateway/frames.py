@@ -1,0 +1,114 @@
+"""Server-sent events as bytes, rendered once for all clients."""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from services.gateway.run_view import RunView
+from shared import subjects
+from shared.bus import Malformed, Stored, decode
+from shared.messages import Accepted, Finished, ProviderCounts, Snapshot, Status
+
+log = structlog.get_logger()
+
+HEARTBEAT = b"event: hb\ndata: {}\n\n"
+RESET = b"event: reset\ndata: {}\n\n"
+BYE = b"event: bye\ndata: {}\n\n"
+
+EVENT_ID = re.compile(r"([0-9a-f]{12})-([0-9]{1,18})")
+
+
+class Frame(NamedTuple):
+    """One event of a run's log."""
+
+    sequence: int
+    data: bytes
+    last: bool = False
+    """Nothing follows: the run has ended."""
+
+
+class AcceptedEvent(msgspec.Struct):
+    """Data of the event `accepted`."""
+
+    ordinal: int
+    text: str
+    provider: str
+    model: str
+    producer: str
+    facet: str
+    task: str
+    at: str
+    digest: str
+
+
+class DoneEvent(msgspec.Struct):
+    """Data of the event `done`."""
+
+    status: Status
+    reason: str
+    accepted: int
+    duplicates: int
+    late: int
+    seconds: float
+    providers: dict[str, ProviderCounts]
+    digest: str
+    at: str
+
+
+def event_id(epoch: str, sequence: int) -> str:
+    return f"{epoch}-{sequence}"
+
+
+def parse_event_id(text: str) -> tuple[str, int] | None:
+    """Epoch and sequence of an event id, or None if it is none of ours."""
+    found = EVENT_ID.fullmatch(text)
+    return (found[1], int(found[2])) if found else None
+
+
+def opening(retry_milliseconds: int) -> bytes:
+    """First bytes of a stream: they make a client's `open` fire and say how soon to come back."""
+    return f"retry: {retry_milliseconds}\n: ok\n\n".encode()
+
+
+def hello(view: RunView) -> bytes:
+    """Where the run stands when a client joins."""
+    return _event(b"hello", msgspec.json.encode(view))
+
+
+def run(view: RunView) -> bytes:
+    """The run changed its status."""
+    return _event(b"run", msgspec.json.encode(view))
+
+
+def snapshot(message: Snapshot) -> bytes:
+    """The run's counters as of now; without an id, for it is no part of the log."""
+    return _event(b"snapshot", msgspec.json.encode(message))
+
+
+def decision(stored: Stored, epoch: str) -> Frame | None:
+    """The frame of one entry of the log, or None (and a line in our log) if it is malformed."""
+    try:
+        if stored.subject.startswith(subjects.ALL_FINISHED[:-1]):
+            return _done(decode(Finished, stored.data), stored.sequence, epoch)
+        return _accepted(decode(Accepted, stored.data), stored.sequence, epoch)
+    except Malformed as error:
+        log.warning("entry.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
+        return None
+
+
+def _accepted(message: Accepted, sequence: int, epoch: str) -> Frame:
+    data = msgspec.convert(message, AcceptedEvent, from_attributes=True)
+    return Frame(sequence, _event(b"accepted", msgspec.json.encode(data), event_id(epoch, sequence)))
+
+
+def _done(message: Finished, sequence: int, epoch: str) -> Frame:
+    data = msgspec.convert(message, DoneEvent, from_attributes=True)
+    return Frame(sequence, _event(b"done", msgspec.json.encode(data), event_id(epoch, sequence)), last=True)
+
+
+def _event(name: bytes, data: bytes, id: str = "") -> bytes:
+    """One event. JSON has no raw line breaks, so its data is always one line."""
+    first = b"id: " + id.encode() + b"\n" if id else b""
+    return first + b"event: " + name + b"\ndata: " + data + b"\n\n"

@@ -1,0 +1,85 @@
+"""`/livez`, `/readyz` and `/api/providers`: what is there and what is missing."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.gateway.state import variables_of, view_of
+from shared.messages import Presence
+from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, resolve, with_keys
+
+
+class Readiness(msgspec.Struct):
+    """Answer of `/readyz`, which the page polls."""
+
+    ready: bool
+    """The gateway can show runs. Whether they can be changed is another matter: see `orchestrator`."""
+    bus: bool
+    log: bool
+    orchestrator: bool
+    producers: int
+    missing: list[str]
+    """Sentences for the user."""
+
+
+class ProviderView(msgspec.Struct):
+    """One provider that an adapter exists for."""
+
+    provider: str
+    keyless: bool
+    key: bool
+    """Whether this environment holds its key."""
+    key_variable: str
+    producers: int
+    """Live producers."""
+    busy: int
+    models: list[str]
+
+
+class Providers(msgspec.Struct):
+    """Answer of `/api/providers`."""
+
+    providers: list[ProviderView]
+    default: list[str]
+    """Those that a run uses which names none."""
+    producers: list[Presence]
+
+
+async def livez(request: Request) -> Response:
+    """Whether the process answers at all."""
+    return Response("ok\n", media_type="text/plain")
+
+
+async def readyz(request: Request) -> Response:
+    """Whether runs can be shown; 503 if not, and what is missing either way."""
+    view = view_of(request)
+    ready = view.connected and view.current
+    readiness = Readiness(ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing())
+    return _json(readiness, 200 if ready else 503)
+
+
+async def providers(request: Request) -> Response:
+    """The providers, which of them have a key here, and the producers that are there."""
+    variables = variables_of(request)
+    keyed = with_keys(variables)
+    live = view_of(request).producers.all()
+    return _json(Providers([_provider(name, keyed, live) for name in PROVIDERS], list(resolve("env", variables)), live))
+
+
+def _provider(name: str, keyed: tuple[str, ...], live: list[Presence]) -> ProviderView:
+    own = [presence for presence in live if presence.provider == name]
+    return ProviderView(
+        provider=name,
+        keyless=name in KEYLESS,
+        key=name in keyed,
+        key_variable=KEY_VARIABLES.get(name, ("",))[0],
+        producers=len(own),
+        busy=sum(1 for presence in own if presence.busy),
+        models=sorted({model for presence in own for model in presence.models}),
+    )
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
