@@ -1,0 +1,73 @@
+// A run's event stream, kept open until the run is done. What it says of the connection is what is so at this moment.
+
+import { eventsPath } from "./api.js";
+
+const SILENCE = 35_000; // milliseconds: two heartbeats missed, so the connection is dead though no error fired
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 10_000;
+
+export class RunEvents {
+  // `handlers` has a function for each event by its name, and `connection(state)`: connecting, live, waiting or ended.
+  constructor(run, handlers) {
+    this.run = run;
+    this.handlers = handlers;
+    this.lastId = "";
+    this.pause = FIRST_PAUSE;
+    this.closed = false;
+    this.open();
+  }
+
+  open() {
+    const query = this.lastId ? `?last_id=${encodeURIComponent(this.lastId)}` : "";
+    this.handlers.connection(this.lastId ? "waiting" : "connecting");
+    this.source = new EventSource(eventsPath(this.run) + query);
+    this.source.onopen = () => {
+      this.pause = FIRST_PAUSE;
+      this.handlers.connection("live");
+      this.heard();
+    };
+    this.source.onerror = () => this.lost();
+    for (const name of ["hello", "snapshot", "run", "accepted", "reset", "hb", "done"]) {
+      this.source.addEventListener(name, (event) => this.take(name, event));
+    }
+    this.heard();
+  }
+
+  take(name, event) {
+    this.heard();
+    if (name === "reset") this.lastId = "";
+    else if (event.lastEventId) this.lastId = event.lastEventId;
+    this.handlers[name]?.(JSON.parse(event.data));
+    if (name === "done") this.end();
+  }
+
+  end() {
+    this.close();
+    this.handlers.connection("ended");
+  }
+
+  // The browser comes back by itself after a broken connection, but gives up for good after any answer other than a stream.
+  lost() {
+    if (this.closed) return;
+    this.handlers.connection("waiting");
+    if (this.source.readyState === EventSource.CLOSED) this.reopen(this.pause);
+  }
+
+  reopen(pause) {
+    this.source.close();
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.open(), pause);
+    this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
+  }
+
+  heard() {
+    clearTimeout(this.silence);
+    if (!this.closed) this.silence = setTimeout(() => { this.lost(); this.reopen(0); }, SILENCE);
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.silence);
+    this.source.close();
+  }
+}
