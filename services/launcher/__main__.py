@@ -1,5 +1,6 @@
 """The launcher's commands."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -97,6 +98,8 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough, as with `launcher logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,23 @@ from pathlib import Path
 END_SECONDS = 5.0
 """How long a process left behind may take to stop before it is killed."""
 
+TRIES = 10
+"""A look at the lock (see `holder`) holds it too, for microseconds: one refusal does not mean a live process."""
+
 
 def hold(path: Path) -> int | None:
     """Take the lock and return its descriptor, or None if a live process has it. It is held until the descriptor closes."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    os.ftruncate(descriptor, 0)
-    return descriptor
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            os.ftruncate(descriptor, 0)
+            return descriptor
+    os.close(descriptor)
+    return None
 
 
 def name_holder(descriptor: int, pid: int) -> None:
