@@ -1,0 +1,1 @@
+"""Takes tasks of one provider, asks its model, and publishes each attribute the moment it is complete."""

@@ -1,0 +1,1 @@
+"""One file for each provider's model, and the contract they share."""
