@@ -74,7 +74,7 @@ def check_files(folder: Path) -> dict[str, Any]:
     listed = json.loads((folder / "output.json").read_text())
     copies = [json.loads(line) for line in (folder / "output.jsonl").read_text().splitlines()]
     metadata: dict[str, Any] = json.loads((folder / "metadata.json").read_text())
-    assert lines == [a["text"] for a in listed] == [c["text"] for c in copies]
+    assert lines == [a["text"] for a in listed] == [c["accepted"]["text"] for c in copies]
     assert [a["ordinal"] for a in listed] == list(range(1, len(lines) + 1))
     assert len({key(line) for line in lines}) == len(lines), "an attribute stands in the list twice"
     assert metadata["accepted"] == len(lines)
