@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status logs run test lint lock clean
 
-PYTHON ?= python3
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCKS := deploy/requirements
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
@@ -20,6 +20,7 @@ help: ## List what can be done
 	@echo '  make up PORT=8081 PRODUCERS=5 PROVIDER=random NATS_URL=nats://host:4222   overrides what is chosen'
 
 setup: .venv/installed ## Install into .venv what running needs
+	@echo 'Installed in .venv. Next: make up'
 
 up: .venv/installed ## Start everything on this machine and print where it is
 	@$(LAUNCHER) up
@@ -77,7 +78,7 @@ clean: down ## Remove .venv and caches; runs and their files stay
 
 # An existing .venv is kept unless its python is gone, as after an upgrade of the system.
 define MAKE_VENV
-for python in "$(PYTHON)" python3.14 python3.13 python3.12 python3.11; do \
+for python in $(PYTHON); do \
 	if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		$(BIN)/python -m pip --version >/dev/null 2>&1 || "$$python" -m venv --clear .venv; exit; fi; done; \
 echo 'Chorus needs Python 3.11 or newer with its venv module. Install it (Debian: apt install python3-venv,' >&2; \
