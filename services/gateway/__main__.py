@@ -25,9 +25,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
 
 
-async def serve(settings: GatewaySettings, variables: Mapping[str, str], listener: socket.socket) -> None:
+async def serve(settings: GatewaySettings, variables: Mapping[str, str], listener: socket.socket, view: View) -> None:
     """Serve until told to stop; the bus may come at any time."""
-    view = View()
     server = make_server(make_app(view, variables, settings.host))
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     log.info("gateway.listening", url=address(listener))
@@ -64,7 +63,7 @@ def main() -> None:
     settings = load(GatewaySettings, variables)
     start_logging("gateway", settings.log_level)
     listener = listen(settings.host, settings.port)
-    run(lambda: serve(settings, variables, listener))
+    run(lambda: serve(settings, variables, listener, View()))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     """The JSON object in a request. Raises Problem when it is none, is too long, or is not said to be JSON."""
     body = await read_body(request)
     try:
-        value = msgspec.json.decode(body)
+        value = msgspec.json.decode(body) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"The body is not JSON: {error}.") from error
     if not isinstance(value, dict):
