@@ -25,13 +25,15 @@ def listen(host: str, port: int) -> socket.socket:
     """Take the address. Exits with one line if it cannot be had; port 0 takes a free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the kernel's own, longer time applies
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        with contextlib.ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the kernel's own, longer time applies
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            on_failure.pop_all()
     except OSError as error:
         reason = error.strerror or str(error)
         raise SystemExit(f"Cannot serve on {host} port {port}: {reason}. Free it, or choose another with PORT.") from error
