@@ -41,6 +41,7 @@ class Call:
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self._waiting = 0
         self._published = 0
+        self._last_candidate = 0
         self._ordinal = 0
         self._end = End()
         self._error = ""
@@ -71,6 +72,7 @@ class Call:
             outcome=outcome,
             error=self._error,
             candidates=self._published,
+            last_candidate=self._last_candidate,
             rejected=dict(self._parser.rejected),
             input_tokens=self._end.input_tokens,
             output_tokens=self._end.output_tokens,
@@ -118,7 +120,7 @@ class Call:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
+                sequence = await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
                 break
             except BusError as error:
                 if not self._waiting:
@@ -128,4 +130,5 @@ class Call:
                 self._waiting -= 1
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         self._published += 1
+        self._last_candidate = max(self._last_candidate, sequence)
         self._places.release()
