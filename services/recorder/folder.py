@@ -95,5 +95,7 @@ class Folder:
         os.fsync(self._handle)
 
     def close(self) -> None:
-        """Let go of the directory and its lock."""
-        os.close(self._handle)
+        """Let go of the directory and its lock; once more does nothing."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)

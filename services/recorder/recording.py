@@ -174,9 +174,10 @@ class Recording:
     def snapshot(self) -> None:
         """Bring output.json and metadata.json up to date, if anything is new.
 
-        Not while a replay is behind what the files held before a restart: they would tell of a shorter list.
+        Not while a replay is behind what the files held before a restart, for they would tell of a shorter list; nor
+        after a failed `flush`, for they would tell of a longer one.
         """
-        if not self._changed or self._copy.replaying or self._text.replaying:
+        if not self._changed or self._copy.replaying or self._text.replaying or self._copy_lines:
             return
         begun = time.monotonic()
         self._write_array()

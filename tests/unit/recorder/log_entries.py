@@ -1,0 +1,107 @@
+"""Entries of the log as a run's orchestrator would write them, for tests of the recorder without a bus."""
+
+from typing import Any
+
+import msgspec
+
+from shared import subjects
+from shared.bus import Entry, Stored, encode
+from shared.messages import Accepted, Duplicate, Finished, Message, ProviderCounts, RunSpec, Started, next_digest
+
+
+class RunLog:
+    """One run's entries, from Started to Finished, with a true digest chain."""
+
+    def __init__(self, run: str = "20261124-103207-9f3ac1", topic: str = "Paris attractions") -> None:
+        self.run = run
+        self.spec = RunSpec(topic=topic, providers=("random",), producers=2, iterations=5)
+        self.entries: list[Entry] = []
+        self.accepted: list[Accepted] = []
+        self.duplicates = 0
+        self.digest = ""
+        self._add(subjects.started(run), Started(run=run, spec=self.spec, at="2026-11-24T10:32:07.000+00:00"))
+
+    def accept(self, *texts: str, **changes: Any) -> "RunLog":
+        """Add accepted attributes; `changes` to their fields, to make a broken chain."""
+        for text in texts:
+            number = len(self.accepted) + 1
+            self.digest = next_digest(self.digest, text)
+            accepted = Accepted(
+                run=self.run,
+                ordinal=number,
+                text=text,
+                key=text.casefold(),
+                candidate=f"c{number}",
+                candidate_sequence=number,
+                task="t1",
+                provider="random",
+                model="zipf-1",
+                producer="random-1a2b3c",
+                facet="landmarks",
+                at="2026-11-24T10:32:37.000+00:00",
+                digest=self.digest,
+            )
+            accepted = msgspec.structs.replace(accepted, **changes)
+            self.accepted.append(accepted)
+            self._add(subjects.accepted(self.run, text.casefold()), accepted)
+        return self
+
+    def repeat(self, of: int, *texts: str) -> "RunLog":
+        """Add duplicates of the attribute with ordinal `of`."""
+        for text in texts:
+            self.duplicates += 1
+            candidate = f"d{self.duplicates}"
+            duplicate = Duplicate(
+                run=self.run,
+                candidate=candidate,
+                candidate_sequence=10_000 + self.duplicates,
+                text=text,
+                of=of,
+                of_text=self.accepted[of - 1].text,
+                tier="exact",
+                score=1.0,
+                task="t1",
+                provider="random",
+                model="zipf-1",
+                producer="random-1a2b3c",
+                at="2026-11-24T10:32:37.000+00:00",
+            )
+            self._add(subjects.duplicate(self.run, candidate), duplicate)
+        return self
+
+    def finish(self, **changes: Any) -> "RunLog":
+        """Add the run's end."""
+        counts = ProviderCounts(
+            calls=10,
+            failed=1,
+            candidates=len(self.accepted) + self.duplicates,
+            accepted=len(self.accepted),
+            duplicates=self.duplicates,
+            input_tokens=1000,
+            output_tokens=500,
+        )
+        finished = Finished(
+            run=self.run,
+            status="finished",
+            reason="all 10 calls are done",
+            accepted=len(self.accepted),
+            duplicates=self.duplicates,
+            late=2,
+            seconds=30.0,
+            providers={"random": counts},
+            digest=self.digest,
+            at="2026-11-24T10:32:38.000+00:00",
+        )
+        self._add(subjects.finished(self.run), msgspec.structs.replace(finished, **changes))
+        return self
+
+    def stored(self, first: int = 1) -> list[Stored]:
+        """The entries as the stream holds them, from a sequence on."""
+        return [Stored(n, e.subject, encode(e.message), "") for n, e in enumerate(self.entries, start=first)]
+
+    @property
+    def texts(self) -> list[str]:
+        return [accepted.text for accepted in self.accepted]
+
+    def _add(self, subject: str, message: Message) -> None:
+        self.entries.append(Entry(subject, message))
