@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +26,9 @@ LOG_LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": 
 
 SUPERVISED = "CHORUS_SUPERVISED"
 """Set by the launcher: standard input is a pipe that closes when the launcher is gone, and the service then stops."""
+
+CANCEL_AGAIN_SECONDS = 1.0
+"""Long enough for a task to tidy up after a cancellation that it did notice."""
 
 log = structlog.get_logger()
 
@@ -142,9 +145,7 @@ class Service:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
         for task in done:
             task.result()
 
@@ -159,6 +160,19 @@ class Service:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._micro.stop(), 2)
         await self.bus.close()
+
+
+async def end(tasks: Collection["asyncio.Future[Any]"]) -> None:
+    """Cancel tasks and wait until they have ended.
+
+    A task that goes on is cancelled again after `CANCEL_AGAIN_SECONDS`: a cancellation that meets an arriving message is lost
+    in `asyncio.wait_for` (before Python 3.12), and the NATS client reads with it. The service would then never stop.
+    """
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def instance_id(name: str) -> str:

@@ -16,7 +16,7 @@ from services.launcher.producers import Producers
 from services.launcher.readiness import RollCall, is_ready
 from services.launcher.stack import GATEWAY, LOCAL_MODEL, NATS, Stack
 from shared.bus import Bus, connect
-from shared.service import environment
+from shared.service import end, environment
 
 READY_SECONDS = 60.0
 """Until everything answers: 2 s here; reading the local model from a slow disk is what takes longest."""
@@ -55,10 +55,8 @@ class Supervisor:
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stop.cancel()
             failed = work.done() and not work.cancelled()
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await end((work, stop))
             await self._fleet.remove_all()
             self._folder.forget_report()
         if failed:
@@ -109,9 +107,7 @@ class Supervisor:
                     for task in done:
                         task.result()
             finally:
-                for task in work:
-                    task.cancel()
-                await asyncio.gather(*work, return_exceptions=True)
+                await end(work)
                 await bus.close()
             log.warning("bus.closed", hint="connecting anew")
             bus = await connect(self._nats_url, "launcher")
