@@ -10,7 +10,9 @@ async function call(path, options = {}) {
     throw new Error("The gateway does not answer.");
   }
   const body = await response.json().catch(() => null);
-  if (!response.ok && !options.anyStatus) throw new Error(body?.detail ?? `The gateway answered ${response.status}.`);
+  if (!response.ok && !options.anyStatus) {
+    throw Object.assign(new Error(body?.detail ?? `The gateway answered ${response.status}.`), { status: response.status });
+  }
   return body;
 }
 

@@ -4,6 +4,7 @@ import { byId, element, providerDot, setText } from "./dom.js";
 import { count, moment } from "./wording.js";
 
 const ROWS = 500;
+const MARKED = 20; // rows that arrive together and are marked as new; more would only flicker
 
 export class LiveList {
   constructor() {
@@ -30,6 +31,7 @@ export class LiveList {
     this.scheduled = undefined;
     const fresh = this.waiting.slice(-ROWS).reverse().map(row);
     this.waiting = [];
+    if (fresh.length <= MARKED) for (const node of fresh) node.classList.add("fresh");
     this.list.prepend(...fresh);
     while (this.list.childElementCount > ROWS) this.list.lastElementChild.remove();
     this.describe();
@@ -46,7 +48,7 @@ function row(attribute) {
   by.title = [attribute.model, attribute.producer, moment(attribute.at)].filter(Boolean).join(" · ");
   return element(
     "li",
-    "fresh",
+    "",
     element("span", "ordinal", count(attribute.ordinal)),
     element("span", "text", attribute.text),
     by,

@@ -23,9 +23,10 @@ export class RunPanel {
     byId("welcome").hidden = true;
     byId("panel").hidden = false;
     document.body.classList.add("watching");
-    for (const id of ["topic", "status", "reason", "limits"]) setText(id, "");
+    for (const id of ["topic", "status", "reason", "limits", "seconds"]) setText(id, "");
+    for (const what of Object.keys(POSSIBLE)) byId(what).disabled = true;
     for (const id of ["unique", "candidates", "duplicates", "calls"]) setText(id, "0");
-    for (const id of ["per-minute", "live-producers", "seconds"]) setText(id, "–");
+    for (const id of ["per-minute", "live-producers"]) setText(id, "–");
     byId("provider-rows").replaceChildren();
     setText("run-id", run);
     showMessage("run-error", "");
@@ -54,13 +55,21 @@ export class RunPanel {
   // A stream that cannot be had may have a reason that only a plain request tells, such as a run that does not exist.
   async connection(run, state) {
     this.onConnection(state);
-    if (state !== "waiting") return showMessage("run-error", "");
-    const problem = await api.run(run).then(() => "", (error) => error.message);
-    if (run === this.run && this.events && !this.events.closed) showMessage("run-error", problem);
+    if (state === "live") showMessage("run-error", "");
+    if (state !== "waiting") return;
+    const problem = await api.run(run).then(() => null, (error) => error);
+    if (run !== this.run || !problem || this.events.closed) return;
+    showMessage("run-error", problem.message);
+    if (problem.status === 404) {
+      this.events.close();
+      this.onConnection("");
+    }
   }
 
+  // An answer or a snapshot may be overtaken by the run's end, which is final.
   update(state) {
     const before = this.state?.status;
+    if (ENDED.includes(before) && !ENDED.includes(state.status)) return;
     this.state = state;
     setText("topic", state.topic);
     document.title = `${state.topic} · Chorus`;
@@ -96,7 +105,7 @@ export class RunPanel {
     for (const [what, states] of Object.entries(POSSIBLE)) byId(what).disabled = !states.includes(state.status);
     this.countUnique();
     for (const field of ["candidates", "duplicates", "calls"]) setText(field, count(state[field]));
-    setText("seconds", duration(state.seconds));
+    setText("seconds", `· ran ${duration(state.seconds)}`);
     byId("provider-rows").replaceChildren(...Object.entries(state.providers).map(providerRow));
   }
 
