@@ -7,7 +7,7 @@ from services.launcher.folder import Folder, StackReport
 from services.launcher.locks import holder
 from shared.bus import connect
 
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
 """How long a service may take to answer before it is called silent."""
 
 
