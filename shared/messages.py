@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from shared import subjects
 from shared.providers import PROVIDERS
@@ -57,6 +57,16 @@ class RunSpec(Message, kw_only=True, frozen=True):
     """Model calls per producer: the run makes `producers * iterations` calls in all."""
     max_items: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     max_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    max_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    """Dollars that the run's calls may cost; models without a price are then refused."""
+    max_tokens: Annotated[int, Meta(ge=1, le=10**12)] | None = None
+    """Tokens, input and output, over all calls."""
+    max_calls: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    """Model calls in all."""
+    routing_strategy: str = ""
+    """backoff, roundrobin, priority or weighted; empty: the provider with the fewest calls goes first."""
+    routing_config: str = ""
+    """The routes of the strategy: `provider[:model]` or, weighted, `provider[:model]:weight`, comma-separated."""
     request_size: Annotated[int, Meta(ge=1, le=500)] = 60
     """Attributes asked for per model call."""
     seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
@@ -116,6 +126,12 @@ class Task(Message, kw_only=True, frozen=True):
     seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
     deadline_seconds: Annotated[float, Meta(gt=0, le=3600)] = 120
     """The call is given up after this long."""
+    max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    """The most the model may write, thoughts included: what the budget has set aside for."""
+    reserved_usd: Annotated[float, Meta(ge=0)] = 0
+    """Dollars set aside for this call, its worst case."""
+    reserved_tokens: Count = 0
+    """Tokens set aside for this call, its worst case."""
 
 
 class RunControl(Message, kw_only=True, frozen=True):
@@ -195,30 +211,52 @@ class Duplicate(Message, kw_only=True, frozen=True):
 
 
 class Usage(Message, kw_only=True, frozen=True):
-    """`usage.<run>.<provider>`, producer to orchestrator: one finished model call, written before its task is acked."""
+    """`usage.<run>.<provider>`, producer to orchestrator: one finished model call, written before its task is acked.
+
+    What OpenTelemetry's conventions for generative AI have a name for is called so on the wire
+    (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+    """
 
     run: Token
     task: Token
-    provider: Token
-    model: str
+    operation: str = field(default="chat", name="gen_ai.operation.name")
+    provider: Token = field(name="gen_ai.provider.name")
+    model: str = field(name="gen_ai.request.model")
+    response_model: str = field(default="", name="gen_ai.response.model")
     producer: Token
     outcome: Literal["ok", "failed", "cancelled"]
     error: str = ""
-    """In words, when the call failed."""
+    """In words, when the call failed or was cut off."""
+    error_kind: str = field(default="", name="error.type")
+    """rate_limit, quota, auth, invalid_request, server, timeout, connection, malformed or internal."""
+    gives_up: bool = False
+    """The provider cannot be asked again in this run: a daily quota, a refused key, a model that is not there."""
+    attempts: Annotated[int, Meta(ge=0, le=1000)] = 1
+    """Requests made, retries included."""
     candidates: Count = 0
     """Published of this call."""
     last_candidate: Count = 0
     """Sequence in CANDIDATES of the last of them: once it is decided, the next avoid list can name them all."""
     rejected: dict[str, int] = {}
     """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    seconds: Annotated[float, Meta(ge=0)] = 0
+    input_tokens: Count = field(default=0, name="gen_ai.usage.input_tokens")
+    cached_tokens: Count = field(default=0, name="gen_ai.usage.cache_read.input_tokens")
+    """Of the input, read from the vendor's prompt cache."""
+    cache_write_tokens: Count = field(default=0, name="gen_ai.usage.cache_creation.input_tokens")
+    """Of the input, written to the vendor's prompt cache."""
+    output_tokens: Count = field(default=0, name="gen_ai.usage.output_tokens")
+    reasoning_tokens: Count = field(default=0, name="gen_ai.usage.reasoning.output_tokens")
+    """Of the output, thoughts."""
+    estimated: bool = False
+    """The vendor reported no tokens, as when a call breaks off; the counts are then an upper bound of our own."""
+    seconds: Annotated[float, Meta(ge=0)] = field(default=0, name="gen_ai.client.operation.duration")
+    first_seconds: Annotated[float, Meta(ge=0)] = field(default=0, name="gen_ai.client.operation.time_to_first_chunk")
+    """Until the first piece of the answer."""
     at: str = ""
 
 
 class ProviderCounts(Message, kw_only=True, frozen=True):
-    """What one provider did in a run."""
+    """What one provider, or one model of a provider, did in a run."""
 
     calls: Count = 0
     failed: Count = 0
@@ -227,7 +265,17 @@ class ProviderCounts(Message, kw_only=True, frozen=True):
     duplicates: Count = 0
     input_tokens: Count = 0
     output_tokens: Count = 0
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    usd: float | None = 0.0
+    """Dollars spent; None when a model without a price was called, since unknown is not 0."""
+    seconds: float = 0
+    """Time of all its calls together; divided by `calls` it is the mean latency."""
+    errors: dict[str, int] = {}
+    """Failed calls by kind."""
     last_error: str = ""
+    left: str = ""
+    """Why it left the run, in words; empty while it takes part."""
 
 
 class Finished(Message, kw_only=True, frozen=True):
@@ -242,6 +290,12 @@ class Finished(Message, kw_only=True, frozen=True):
     """Candidates that arrived when the run had already reached its limit."""
     seconds: float = 0
     providers: dict[str, ProviderCounts] = {}
+    models: dict[str, ProviderCounts] = {}
+    """The same by `<provider>/<model>`."""
+    calls: Count = 0
+    tokens: Count = 0
+    usd: float | None = 0.0
+    """Dollars spent; None when a part of it is unknown."""
     digest: str = ""
     at: str = ""
 
@@ -263,6 +317,13 @@ class RunState(Message, kw_only=True, frozen=True):
     created: str = ""
     ended: str = ""
     providers: dict[str, ProviderCounts] = {}
+    models: dict[str, ProviderCounts] = {}
+    """The same by `<provider>/<model>`."""
+    tokens: Count = 0
+    usd: float | None = 0.0
+    """Dollars spent; None when a part of it is unknown."""
+    reserved_usd: float = 0.0
+    """Dollars set aside for calls under way."""
 
 
 class Snapshot(Message, kw_only=True, frozen=True):
@@ -285,13 +346,53 @@ class Presence(Message, kw_only=True, frozen=True):
     provider: Token
     models: list[str] = []
     slots: Annotated[int, Meta(ge=0, le=1000)] = 1
-    """Model calls it can make at once."""
+    """Model calls it can make at once now; 0 while it is paused."""
     busy: Count = 0
     run: str = ""
     """The run it works on, if any."""
-    state: Literal["idle", "working", "leaving"] = "idle"
+    state: Literal["idle", "working", "paused", "leaving"] = "idle"
     error: str = ""
+    key: str = ""
+    """Fingerprint of its API key: producers with the same one share its rate limits."""
+    paused_seconds: Annotated[float, Meta(ge=0)] = 0
+    """How long it still waits for a rate limit."""
     at: str = ""
+
+
+class Pause(Message, kw_only=True, frozen=True):
+    """`control.pause.<provider>`, producer to all producers of that provider: a key's rate limit is reached."""
+
+    provider: Token
+    key: str
+    """Fingerprint of the API key; producers with another one go on."""
+    seconds: Annotated[float, Meta(ge=0, le=3600)]
+    reason: str = ""
+    producer: Token
+    at: str = ""
+
+
+class ForecastRun(Message, kw_only=True, frozen=True):
+    """`control.ask.forecast`, request by the gateway, answered by the orchestrator with a Forecast or a Refusal."""
+
+    spec: RunSpec
+
+
+class Forecast(Message, kw_only=True, frozen=True):
+    """What a run would take, estimated before it starts."""
+
+    calls: Count | None
+    """None: no limit of the run bounds them."""
+    input_tokens: Count
+    """Of all calls, or of one call when `calls` is None; so are the next two."""
+    output_tokens: Count
+    usd: float | None
+    """None when a model has no price."""
+    most_usd: float | None
+    """If every call cost its worst case."""
+    unpriced: list[str] = []
+    """Models without a price, as `<provider>/<model>`."""
+    limited_by: str = ""
+    """The limit that is reached first; empty when there is none."""
 
 
 class Epoch(Message, kw_only=True, frozen=True):

@@ -25,6 +25,7 @@ START_RUN = "control.ask.start"
 STOP_RUN = "control.ask.stop"
 PAUSE_RUN = "control.ask.pause"
 RESUME_RUN = "control.ask.resume"
+FORECAST_RUN = "control.ask.forecast"
 
 
 def token(value: str) -> str:
@@ -53,6 +54,10 @@ def tasks_of_run(run: str) -> str:
 
 def run_control(run: str) -> str:
     return f"control.run.{token(run)}"
+
+
+def pause(provider: str) -> str:
+    return f"control.pause.{token(provider)}"
 
 
 def candidate(run: str, provider: str) -> str:
