@@ -1,0 +1,67 @@
+"""Settings and providers: what the environment says, and one clear line when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.providers import resolve, with_keys
+from shared.service import Settings, environment, load
+
+
+class ExampleSettings(Settings, frozen=True, kw_only=True):
+    slots: int = 2
+    topic: str = ""
+
+
+def test_settings_come_from_variables_and_flags_win() -> None:
+    variables = {"NATS_URL": "nats://example:1", "SLOTS": "5", "TOPIC": "", "UNRELATED": "x"}
+
+    settings = load(ExampleSettings, variables, slots=7, log_level=None)
+
+    assert settings == ExampleSettings(nats_url="nats://example:1", slots=7)
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"), [({"SLOTS": "many"}, "slots"), ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is 'loud'")]
+)
+def test_a_wrong_setting_ends_with_a_reason(variables: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SystemExit, match=complaint):
+        load(ExampleSettings, variables)
+
+
+def test_the_process_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("SLOTS=3\nTOPIC=from the file\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setenv("SLOTS", "4")
+
+    settings = load(ExampleSettings, environment())
+
+    assert (settings.slots, settings.topic) == (4, "from the file")
+
+
+@pytest.mark.parametrize(
+    ("choice", "variables", "expected"),
+    [
+        ("env", {}, ("local",)),
+        ("env", {"OPENAI_API_KEY": ""}, ("local",)),
+        ("env", {"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"}, ("openai", "gemini")),
+        ("random", {"OPENAI_API_KEY": "k"}, ("random",)),
+        ("random, local,random", {}, ("random", "local")),
+        ("anthropic", {"ANTHROPIC_API_KEY": "k"}, ("anthropic",)),
+    ],
+)
+def test_a_choice_of_providers_is_resolved(choice: str, variables: dict[str, str], expected: tuple[str, ...]) -> None:
+    assert resolve(choice, variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "complaint"), [("acme", "unknown provider 'acme'"), ("", "no provider named"), ("openai", "set OPENAI_API_KEY")]
+)
+def test_a_choice_that_cannot_be_met_is_told(choice: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        resolve(choice, {})
+
+
+def test_a_key_counts_under_any_of_its_names() -> None:
+    assert with_keys({"GEMINI_API_KEY": "k"}) == with_keys({"GOOGLE_API_KEY": "k"}) == ("gemini",)
