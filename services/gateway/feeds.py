@@ -25,7 +25,7 @@ ORCHESTRATOR_PING = "$SRV.PING.orchestrator"
 """Answered by a running orchestrator (NATS ADR-32)."""
 
 
-class _Ping(msgspec.Struct):
+class Ping(msgspec.Struct):
     """The empty question."""
 
 
@@ -109,7 +109,7 @@ async def watch_orchestrator(bus: Bus, view: View) -> None:
     """Ask every `CHECK_SECONDS` whether an orchestrator answers."""
     while True:
         try:
-            await bus.ask(ORCHESTRATOR_PING, _Ping(), timeout=CHECK_SECONDS)
+            await bus.ask(ORCHESTRATOR_PING, Ping(), timeout=CHECK_SECONDS)
             view.orchestrator = True
         except BusError:
             view.orchestrator = False

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from services.gateway.__main__ import GatewaySettings, serve
+from services.gateway.feeds import ORCHESTRATOR_PING, Ping
 from services.gateway.log_tail import LogTail
 from services.gateway.server import address, listen
 from services.gateway.view import View
@@ -63,7 +64,7 @@ class Orchestrator:
         await self._service.endpoint(subjects.STOP_RUN, ChangeRun, self._change("stopped"))
         await self._service.endpoint(subjects.PAUSE_RUN, ChangeRun, self._change("paused"))
         await self._service.endpoint(subjects.RESUME_RUN, ChangeRun, self._change("running"))
-        await self.bus.client.flush()  # from here on the server knows
+        await self.bus.ask(ORCHESTRATOR_PING, Ping())  # comes after the subscriptions, so from here on the server knows them
 
     async def write(self, **changes: Any) -> RunState:
         """Write a run's state as it is now."""
@@ -420,7 +421,8 @@ async def test_without_a_bus_the_page_is_served_and_says_so_until_there_is_one(n
         assert (absent.status_code, "orchestrator" in absent.json()["detail"]) == (503, True)
 
         await Orchestrator(bus).answer()
-        assert (await client.post("/api/runs", json={"topic": "x"})).status_code == 202
+        started = await client.post("/api/runs", json={"topic": "x"})
+        assert started.status_code == 202, started.text
 
         async def nothing_but_producers_missing() -> bool:
             missing = (await client.get("/readyz")).json()["missing"]
@@ -508,6 +510,18 @@ async def test_resuming_at_any_point_gives_exactly_what_came_after(
         by_query = await client.get(f"/api/runs/{RUN}/events?last_id={whole[-1].id}")
         assert by_query.text.count("event: accepted") == 0
         assert by_query.text.count("event: done") == 1
+
+
+async def test_what_the_stream_gave_is_not_given_again_by_the_tail(nats_url: str, orchestrator: Orchestrator) -> None:
+    await orchestrator.write()
+    await orchestrator.accept(*(f"item {number}" for number in range(6)))
+    async with gateway(nats_url, tail_bytes=1000) as client:
+        await ready(client)
+        async with watch(client) as stream:
+            old = [(await stream.next("accepted")).data["ordinal"] for _ in range(6)]
+            await orchestrator.accept("item 6", "item 7")
+            await orchestrator.finish()
+            assert old + [event.data["ordinal"] for event in await stream.rest()] == list(range(1, 9))
 
 
 async def test_a_place_that_means_nothing_gives_a_reset_and_everything(
@@ -683,17 +697,22 @@ async def test_sigterm_ends_the_process_in_time_with_clients_on(nats_url: str, o
         sys.executable, "-m", "services.gateway", env=environment, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
-    url = msgspec.json.decode(await asyncio.wait_for(process.stderr.readline(), 20))["url"]
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
-        await ready(client)
-        with _stalled(url):
-            async with watch(client) as stream:
-                assert (await stream.next("accepted")).data["ordinal"] == 1
-                process.send_signal(signal.SIGTERM)
-                before = time.monotonic()
-                await stream.next("bye")
-                assert await asyncio.wait_for(process.wait(), 10) == 0
-                assert time.monotonic() - before < 6
+    try:
+        url = msgspec.json.decode(await asyncio.wait_for(process.stderr.readline(), 20))["url"]
+        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            await ready(client)
+            with _stalled(url):
+                async with watch(client) as stream:
+                    assert (await stream.next("accepted")).data["ordinal"] == 1
+                    process.send_signal(signal.SIGTERM)
+                    before = time.monotonic()
+                    await stream.next("bye")
+                    assert await asyncio.wait_for(process.wait(), 10) == 0
+                    assert time.monotonic() - before < 6
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @contextlib.contextmanager
