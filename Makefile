@@ -11,8 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --qui
 LAUNCHER := $(BIN)/python -m services.launcher
 
 # The topic goes through the environment as it was typed: neither make nor the shell may run what stands in it.
+ifdef TOPIC
 override TOPIC := $(value TOPIC)
 export TOPIC
+endif
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
