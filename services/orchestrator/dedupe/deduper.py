@@ -1,21 +1,26 @@
 """The list of accepted attributes, and the decision whether a candidate repeats one of them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from services.orchestrator.dedupe.errors import CapacityError
 from services.orchestrator.dedupe.normalise import key
 from services.orchestrator.dedupe.verdict import Verdict, Why
 
+if TYPE_CHECKING:
+    from services.orchestrator.dedupe.comparison import Comparison
+
 Tiers = Literal["exact", "fuzzy", "semantic"]
 
 DEFAULT_CAPACITY: Final = 1_000_000
+"""Attributes one list may hold: about 1.5 GB with everything on, a few hundred bytes each with equal keys alone."""
 
 
 class Deduper:
     """Tells, one candidate after the other, which are new; what it calls new it accepts.
 
-    Decisions depend on the texts and their order alone: a batch gives the same verdicts as its items one by one.
+    `tiers` says how far it looks: "exact" (equal keys), "fuzzy" (and rules, and slips of the pen), "semantic" (and synonyms, and
+    meaning). Decisions depend on the texts and their order alone: a batch gives the same verdicts as its items one by one.
     """
 
     def __init__(self, tiers: Tiers = "semantic", capacity: int = DEFAULT_CAPACITY) -> None:
@@ -27,6 +32,7 @@ class Deduper:
         self.capacity: Final = capacity
         self._texts: list[str] = []
         self._by_key: dict[str, int] = {}
+        self._comparison: Final = None if tiers == "exact" else _comparison(semantic=tiers == "semantic")
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -40,7 +46,10 @@ class Deduper:
 
         Raises `CapacityError` at the first new one for which there is no room; those before it have been accepted.
         """
-        return [self._decide(text) for text in batch]
+        if self._comparison is None:
+            return [self._decide(text) for text in batch]
+        self._comparison.prepare([text for text in batch if key(text) not in self._by_key])
+        return [self._compare(text, self._comparison) for text in batch]
 
     def add(self, text: str) -> int:
         """Takes `text` as accepted without deciding, as a replay does, and returns its index."""
@@ -55,6 +64,8 @@ class Deduper:
         """Why `a` and `b` are one attribute, or two; the list plays no part."""
         if key(a) == key(b):
             return Why(tier="exact", score=1.0, veto="", words=f"both are “{key(a)}” once normalised")
+        if self._comparison is not None:
+            return self._comparison.why(a, b)
         return Why(tier="", score=0.0, veto="", words=f"“{key(a)}” and “{key(b)}” differ, and only equal keys count here")
 
     def _decide(self, text: str) -> Verdict:
@@ -65,10 +76,32 @@ class Deduper:
         self._accept(text, normalised)
         return Verdict(normalised)
 
+    def _compare(self, text: str, comparison: "Comparison") -> Verdict:
+        normalised = key(text)
+        found = self._by_key.get(normalised)
+        if found is not None:
+            return Verdict(normalised, found, "exact", 1.0)
+        nearest = comparison.nearest(text, self._texts)
+        if nearest.tier:
+            return Verdict(normalised, nearest.index, nearest.tier, nearest.score)
+        self._accept(text, normalised)
+        if nearest.index is None:
+            return Verdict(normalised)
+        return Verdict(normalised, near=nearest.index, near_score=nearest.score)
+
     def _accept(self, text: str, normalised: str) -> int:
         index = len(self._texts)
         if index >= self.capacity:
             raise CapacityError(self.capacity)
         self._texts.append(text)
         self._by_key.setdefault(normalised, index)
+        if self._comparison is not None:
+            self._comparison.accept(text, index)
         return index
+
+
+def _comparison(semantic: bool) -> "Comparison":
+    # Imported here so that equal keys alone start without vectors, models and a dictionary.
+    from services.orchestrator.dedupe.comparison import Comparison
+
+    return Comparison(semantic)

@@ -42,6 +42,7 @@ IRREGULAR: Final[dict[str, str]] = {
     "news": "news",
     "lens": "lens",
     "mars": "mars",
+    "aids": "aids",
     "yes": "yes",
     "this": "this",
     "does": "does",
@@ -104,13 +105,17 @@ _SPELLINGS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 )
 
 
+_VOWELS: Final = frozenset("aeiouy")
+"""A word without any is an acronym, and its s a letter of it ("HTTPS")."""
+
+
 def _without_plural(word: str) -> str:
     """`word` with one plural ending less."""
     if word.endswith("men") and len(word) > 4:
         return word[:-2] + "an"
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and not _VOWELS.isdisjoint(word):
         return word[:-1]
     return word
 

@@ -1,0 +1,52 @@
+"""Acronyms: the initials of a phrase in place of it."""
+
+from collections.abc import Sequence
+
+from services.orchestrator.dedupe import numerals
+from services.orchestrator.dedupe.form import Form
+from services.orchestrator.dedupe.names import COMPANY_ENDINGS
+from services.orchestrator.dedupe.normalise import FUNCTION_WORDS
+
+_MIN_LETTERS = 2
+
+
+def _initials(words: Sequence[str]) -> str:
+    return "".join(numerals.value(word) or numerals.roman(word) or word[0] for word in words)
+
+
+def _in_digits(letters: str) -> str:
+    """`letters` with a Roman numeral at their end in digits: "wwii" is "ww2"."""
+    start = next((at for at in range(2, len(letters)) if numerals.roman(letters[at:])), len(letters))
+    return letters[:start] + numerals.roman(letters[start:])
+
+
+def _spread(words: Sequence[str], whole: Form) -> list[str]:
+    """`words` with what is written in one ("PlayStation") taken apart, and without a company's legal form at the end."""
+    kept = [part for word in words for part in whole.camel.get(word, (word,))]
+    while len(kept) > _MIN_LETTERS and kept[-1] in COMPANY_ENDINGS:
+        kept.pop()
+    return kept
+
+
+def letters_of(short: Form, words: Sequence[str] = ()) -> str:
+    """The letters of `words` (all of `short` by default) when they are an acronym, joined ("P&G" is "pg"); empty otherwise."""
+    plain = [word for word in words or short.words if word != "and"]
+    if not plain or len(plain) > _MIN_LETTERS or not all(short.is_acronym(word) for word in plain):
+        return ""
+    joined = _in_digits("".join(plain))
+    return joined if len(joined) >= _MIN_LETTERS else ""
+
+
+def initials_of(whole: Form, words: Sequence[str] = ()) -> set[str]:
+    """The initials of `words` (all of `whole` by default), with and without the little ones; none for a single word."""
+    spread = _spread(words or whole.words, whole)
+    if len(spread) < _MIN_LETTERS:
+        return set()
+    telling = [word for word in spread if word not in FUNCTION_WORDS]
+    return {_initials(spread), _initials(telling)}
+
+
+def stands_for(short: Form, letters: Sequence[str], whole: Form, words: Sequence[str]) -> bool:
+    """Whether `letters`, words of `short` in capitals, are the initials of `words` of `whole`."""
+    joined = letters_of(short, letters)
+    return joined != "" and joined in initials_of(whole, words)

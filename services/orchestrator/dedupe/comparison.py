@@ -1,0 +1,144 @@
+"""Everything beyond equal keys: which accepted attributes come into question, and what is decided about each."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from services.orchestrator.dedupe.candidates import Candidates
+from services.orchestrator.dedupe.form import Form, form
+from services.orchestrator.dedupe.judge import Finding, Judge
+from services.orchestrator.dedupe.lexicon import lexicon
+from services.orchestrator.dedupe.verdict import Why
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from services.orchestrator.dedupe.neighbours import Neighbours
+
+_LOOKED_AT: Final = 8
+"""Neighbours in meaning that are compared word by word."""
+_ASKED: Final = 2
+"""Pairs a candidate that MiniLM is asked about at most: at 3 ms a text, this bounds the time of one decision."""
+_KEPT_FORMS: Final = 20_000
+"""Texts that stay taken apart, the latest used; about 2 KB each."""
+
+
+class Nearest(NamedTuple):
+    """The accepted attribute nearest to a candidate."""
+
+    index: int | None = None
+    tier: str = ""
+    """The tier that makes them one; empty when they are two, or nobody knows."""
+    score: float = 0.0
+
+
+class Comparison:
+    """Compares candidates with the accepted attributes; without `semantic` by letters and rules alone."""
+
+    def __init__(self, semantic: bool) -> None:
+        known = lexicon()
+        self._judge: Final = Judge(known, synonyms=semantic)
+        self._candidates: Final = Candidates(known, synonyms=semantic)
+        self._forms: dict[str, Form] = {}
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._neighbours: Final = _neighbours() if semantic else None
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Makes the vectors of `texts` in one go, which is much faster than one by one and gives the same."""
+        if self._neighbours is not None:
+            self._vectors = dict(zip(texts, _vectors_of(texts), strict=True))
+
+    def nearest(self, text: str, accepted: Sequence[str]) -> Nearest:
+        """The accepted attribute that `text` repeats, or else the one it may repeat."""
+        ours = self._form(text)
+        compared: dict[int, Finding] = {}
+        for index in self._candidates.find(ours):
+            compared[index] = self._judge.find(self._form(accepted[index]), ours)
+        sure = _surest(compared)
+        if sure is not None or self._neighbours is None:
+            return sure or Nearest()
+        near = self._neighbours.nearest(self._vector(text), _LOOKED_AT, _least())
+        for index, _ in near:
+            if index not in compared:
+                compared[index] = self._judge.find(self._form(accepted[index]), ours)
+        return _surest(compared) or self._by_meaning(ours, near, compared, accepted)
+
+    def accept(self, text: str, index: int) -> None:
+        """Takes the next accepted attribute."""
+        self._candidates.add(self._form(text), index)
+        if self._neighbours is not None:
+            self._neighbours.add(self._vector(text))
+
+    def why(self, a: str, b: str) -> Why:
+        """The decision about two texts alone."""
+        ours, theirs = form(a), form(b)
+        finding = self._judge.find(ours, theirs)
+        if self._neighbours is None:
+            return finding.why
+        from services.orchestrator.dedupe import meaning
+
+        one, other = _vectors_of([a, b])
+        fast = float(one @ other)
+        return meaning.opinion(ours, theirs, finding) if meaning.asks(finding, fast) else finding.why
+
+    def _by_meaning(
+        self, ours: Form, near: Sequence[tuple[int, float]], compared: dict[int, Finding], accepted: Sequence[str]
+    ) -> Nearest:
+        from services.orchestrator.dedupe import meaning
+
+        best = Nearest()
+        asked = 0
+        for index, fast in near:
+            score = fast
+            if asked < _ASKED and meaning.asks(compared[index], fast):
+                asked += 1
+                why = meaning.opinion(self._form(accepted[index]), ours, compared[index])
+                if why.tier:
+                    return Nearest(index, why.tier, why.score)
+                score = why.score
+            if score > best.score and meaning.grey(compared[index], fast, score):
+                best = Nearest(index, "", round(score, 4))
+        return best
+
+    def _form(self, text: str) -> Form:
+        known = self._forms.get(text)
+        if known is None:
+            if len(self._forms) >= _KEPT_FORMS:
+                self._forms.clear()
+            known = self._forms[text] = form(text)
+        return known
+
+    def _vector(self, text: str) -> "NDArray[np.float32]":
+        known = self._vectors.get(text)
+        if known is None:
+            known = _vectors_of([text])[0]
+        return known
+
+
+def _surest(compared: dict[int, Finding]) -> Nearest | None:
+    """The surest duplicate among what was compared, of equals the oldest."""
+    found = [(-finding.why.score, index) for index, finding in compared.items() if finding.why.tier]
+    if not found:
+        return None
+    score, index = min(found)
+    return Nearest(index, compared[index].why.tier, -score)
+
+
+def _neighbours() -> "Neighbours":
+    from services.orchestrator.dedupe.minilm import minilm
+    from services.orchestrator.dedupe.neighbours import Neighbours
+
+    minilm()  # loaded now, so that no decision waits for it
+    return Neighbours()
+
+
+def _vectors_of(texts: Sequence[str]) -> "NDArray[np.float32]":
+    from services.orchestrator.dedupe.vectors import vectors
+
+    return vectors().of(texts)
+
+
+def _least() -> float:
+    from services.orchestrator.dedupe.meaning import NEAR
+
+    return NEAR

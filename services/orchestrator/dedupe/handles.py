@@ -1,0 +1,65 @@
+"""By what an accepted attribute can be found again: short strings that two texts share when one may repeat the other."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from services.orchestrator.dedupe import acronyms, names
+from services.orchestrator.dedupe.form import Form, form
+from services.orchestrator.dedupe.inflection import root
+from services.orchestrator.dedupe.lexicon import Lexicon
+
+_WRAPPING: Final = (
+    names.TITLES | names.SUFFIXES | names.COMPANY_ENDINGS | names.STATE_WORDS | names.STATE_ADJECTIVES | names.FOREIGN_ARTICLES
+)
+_SHORTEST_CODE: Final = 3
+
+
+def words_handle(stems: Sequence[str]) -> str:
+    """The handle of exactly these words, in any order."""
+    return "w " + " ".join(sorted(stems))
+
+
+def own(text: Form, lexicon: Lexicon) -> Iterator[str]:
+    """What `text` is stored under and looked up by."""
+    yield "j " + text.joined
+    yield words_handle(text.content)
+    yield words_handle([root(stem, lexicon) for stem in text.content])
+    bare = [stem for stem, word in zip(text.stems, text.words, strict=True) if stem in text.content and word not in _WRAPPING]
+    if bare and len(bare) < len(text.content):
+        yield words_handle(bare)
+    yield from _initials(text)
+    yield from _name(text)
+    for part in text.gloss:
+        if part:
+            yield words_handle(form(part).content)
+    for word in text.words:
+        if len(word) >= _SHORTEST_CODE and word[0].isalpha() and not word.isalpha():
+            yield "c " + word
+
+
+def meanings(text: Form, lexicon: Lexicon) -> Iterator[str]:
+    """A handle for each common meaning of the whole of `text`."""
+    for synset in lexicon.synsets(" ".join(text.content_words)):
+        yield f"s {synset}"
+
+
+def shorter(text: Form) -> Iterator[str]:
+    """The words of `text` without the first, and without the last: what a text that says less may consist of."""
+    if len(text.content) > 1:
+        yield words_handle(text.content[1:])
+        yield words_handle(text.content[:-1])
+
+
+def _initials(text: Form) -> Iterator[str]:
+    if len(text.words) > 1:
+        for letters in acronyms.initials_of(text):
+            yield "a " + letters
+    letters = acronyms.letters_of(text)
+    if letters:
+        yield "a " + letters
+
+
+def _name(text: Form) -> Iterator[str]:
+    parts = names.parts_of(text)
+    if len(parts) > 1 and text.all_names:
+        yield f"n {parts[0][0]} {parts[-1]}"

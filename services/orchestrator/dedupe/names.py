@@ -1,0 +1,163 @@
+"""Names of people, places and organisations, and the words that are put around them freely."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from services.orchestrator.dedupe.form import Form
+from services.orchestrator.dedupe.lexicon import Lexicon
+from services.orchestrator.dedupe.normalise import FUNCTION_WORDS
+
+TITLES: Final = frozenset(
+    ["sir", "dame", "lord", "lady", "dr", "doctor", "mr", "mrs", "ms", "miss", "prof", "professor", "rev", "reverend", "president", "chairman", "senator", "governor", "general", "captain", "colonel", "king", "queen", "emperor", "empress", "tsar", "czar", "prince", "princess", "pope", "saint", "st"]
+)
+"""What may stand before a person's name without making it another person."""
+SUFFIXES: Final = frozenset({"jr", "sr", "junior", "senior", "phd", "esq"})
+"""What may stand behind one."""
+
+COMPANY_ENDINGS: Final = frozenset(
+    ["inc", "incorporated", "corp", "corporation", "ltd", "limited", "llc", "llp", "lp", "plc", "co", "company", "ag", "sa", "se", "gmbh", "nv", "bv", "spa", "oy", "ab", "pty", "kk", "group", "holding", "holdings", "com"]
+)
+"""What may stand behind a company's name without making it another company."""
+
+STATE_WORDS: Final = frozenset(
+    ["republic", "kingdom", "commonwealth", "federation", "confederation", "union", "state", "states", "principality", "sultanate", "emirate", "duchy", "city", "town", "municipality", "province", "county", "prefecture", "island", "islands", "isle"]
+)
+"""What may stand with "of" before a place's name."""
+STATE_ADJECTIVES: Final = frozenset("federal democratic islamic socialist united grand".split())  # noqa: SIM905
+_PLACE_ENDINGS: Final = frozenset("republic federation kingdom confederation city state province county prefecture".split())  # noqa: SIM905
+_PARTICLES: Final = frozenset("de da di du del della der den des la le van von zu el al bin ibn ben y e".split())  # noqa: SIM905
+
+FOREIGN_ARTICLES: Final = frozenset("la le les el los las il lo gli der die das den het o os as".split())  # noqa: SIM905
+
+
+def _initial_of(a: str, b: str) -> bool:
+    return (len(a) == 1 and b.startswith(a)) or (len(b) == 1 and a.startswith(b))
+
+
+def parts_of(form: Form) -> list[str]:
+    """The words of a person's name, initials written together taken apart ("J.S." is two), without titles."""
+    parts: list[str] = []
+    for word in form.words:
+        if word in SUFFIXES or (word in TITLES and not parts):
+            continue
+        parts += list(word) if form.is_dotted(word) else [word]
+    return parts
+
+
+def _person(form: Form, parts: Sequence[str]) -> bool:
+    """Whether `parts` could be the name of a person: capitals, no numbers, no little words but those of names."""
+    return (
+        len(parts) > 0
+        and all(word in form.capitalised or word in _PARTICLES or form.is_dotted(word) or len(word) == 1 for word in parts)
+        and not any(char.isdigit() for word in parts for char in word)
+    )
+
+
+def _within(short: Sequence[str], long: Sequence[str]) -> bool:
+    """Whether every word of `short` stands in `long`, in the same order, as itself or as its initial, the first as the first."""
+    if short and not (short[0] == long[0] or _initial_of(short[0], long[0])):
+        return False
+    rest = iter(long)
+    return all(any(word == other or _initial_of(word, other) for other in rest) for word in short)
+
+
+def _ordinary(parts: Sequence[str], lexicon: Lexicon) -> bool:
+    """Whether the words mean something themselves ("Royal Albert Hall"), so that they are hardly the name of a person."""
+    if any(lexicon.common(word) for word in parts[1:-1] if len(word) > 1):
+        return True
+    return lexicon.common(parts[0]) and lexicon.common(parts[-1])
+
+
+def same_person(a: Form, b: Form, lexicon: Lexicon | None) -> str:
+    """ "same" or "differ" when both are written as names of people with one last name, "" when they are not."""
+    ours, theirs = parts_of(a), parts_of(b)
+    if len(ours) < 2 or len(theirs) < 2 or ours[-1] != theirs[-1] or len(ours[-1]) < 3:
+        return ""
+    if not (_person(a, ours) and _person(b, theirs)) or a.numbers != b.numbers:
+        return ""
+    if lexicon is not None and (_ordinary(ours, lexicon) or _ordinary(theirs, lexicon)):
+        return ""
+    if not (ours[0] == theirs[0] or _initial_of(ours[0], theirs[0])):
+        return "" if lexicon is None or lexicon.common(ours[-1]) else "differ"
+    short, long = sorted((ours[1:-1], theirs[1:-1]), key=len)
+    return "same" if _within(short, long) else "differ"
+
+
+def _start_of(words: Sequence[str], whole: Sequence[str]) -> bool:
+    return tuple(whole[: len(words)]) == tuple(words)
+
+
+def wrapped(form: Form, extra: Sequence[str], rest: Sequence[str], lexicon: Lexicon | None) -> str:
+    """In words, why `extra` comes and goes freely around `rest` in `form`; empty when it does not."""
+    if _title(form, extra, rest):
+        return "a title is no part of the name"
+    if all(word in COMPANY_ENDINGS for word in extra) and form.words[-1] in extra and form.words[0] in form.capitalised:
+        return "the legal form is no part of the name"
+    if len(extra) == 1 and extra[0] in FOREIGN_ARTICLES and form.words[0] == extra[0] and _known_apart(form, rest, lexicon):
+        return "the article is no part of the name"
+    if _regnal(form, extra):
+        return "the number already tells which one"
+    if _code(extra, rest, form):
+        return "the model code already tells which one"
+    words = [word for word in form.words if word not in ("the", "a", "an")]
+    if _state(words, extra, form):
+        return "the form of state is no part of the name"
+    if lexicon is not None and _class_noun(words, extra, rest, form, lexicon):
+        return f"“{' '.join(extra)}” only says what sort of thing it is"
+    return ""
+
+
+def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon | None) -> bool:
+    """Whether nothing is known of the two that says they are two ("El Salvador" and "Salvador")."""
+    whole, bare = " ".join(form.words), " ".join(rest)
+    return (
+        lexicon is None or not (lexicon.senses(whole) and lexicon.senses(bare)) or lexicon.shared_sense(whole, bare) is not None
+    )
+
+
+def _regnal(form: Form, extra: Sequence[str]) -> bool:
+    """Whether `form` is a name with a number and then "of" and `extra` ("Louis XIV of France")."""
+    words = form.words
+    at = len(words) - len(extra) - 1
+    return at >= 2 and words[at] == "of" and words[at + 1 :] == tuple(extra) and form.stems[at - 1].isdigit() and form.all_names
+
+
+def _code(extra: Sequence[str], rest: Sequence[str], form: Form) -> bool:
+    """Whether `rest` holds a code of letters and digits, and `extra` only names who makes it ("Airbus A380")."""
+    coded = any(len(word) > 2 and word[0].isalpha() and any(char.isdigit() for char in word) for word in rest)
+    return coded and _start_of(extra, form.words) and all(word.isalpha() and word in form.capitalised for word in extra)
+
+
+def _title(form: Form, extra: Sequence[str], rest: Sequence[str]) -> bool:
+    """Whether only titles are more; before a single word they may be part of a place's name ("General Santos")."""
+    before = [word for word in extra if word in TITLES]
+    behind = [word for word in extra if word in SUFFIXES]
+    if len(before) + len(behind) < len(extra) or len(rest) < 2:
+        return False
+    names = [word for word in form.words if word not in FUNCTION_WORDS]
+    placed = names[: len(before)] == before and names[len(names) - len(behind) :] == behind
+    return placed and all(word in form.capitalised for word in rest if word not in FUNCTION_WORDS)
+
+
+def _state(words: Sequence[str], extra: Sequence[str], form: Form) -> bool:
+    if not any(word in STATE_WORDS for word in extra) or not all(
+        word in STATE_WORDS or word in STATE_ADJECTIVES for word in extra
+    ):
+        return False
+    if not form.all_names:
+        return False
+    if any(one in STATE_WORDS and one in extra and then == "of" for one, then in pairwise(words)):
+        return words[0] in extra
+    return words[-1] in _PLACE_ENDINGS and words[-1] in extra and len(extra) == 1
+
+
+def _class_noun(words: Sequence[str], extra: Sequence[str], rest: Sequence[str], form: Form, lexicon: Lexicon) -> bool:
+    phrase, thing = " ".join(extra), " ".join(rest)
+    if lexicon.senses(thing) and lexicon.is_a(thing, phrase):
+        return True
+    senses = lexicon.senses(phrase)
+    names = all(word in form.capitalised and not lexicon.common(word) for word in rest)
+    plain = not any(word in form.capitalised for word in extra)
+    noun = bool(senses) and all(sense.part == "n" for sense in senses)
+    return names and plain and noun and _start_of(extra, words)

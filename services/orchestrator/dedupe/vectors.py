@@ -1,0 +1,41 @@
+"""What a short text is about, as a vector: the mean of the vectors of its word pieces, by wordllama (no network, one thread)."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import wordllama
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZE: Final = 256
+
+
+class Vectors:
+    """The model, read once from inside its wheel (16 MB)."""
+
+    def __init__(self) -> None:
+        # The library's own default looks for the weights in a cache it would download to; they lie beside its code.
+        model: Any = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+        self._tokenizer: Final = model.tokenizer
+        self._tokenizer.no_padding()
+        self._pieces: Final = np.ascontiguousarray(model.embedding, dtype=np.float32)
+
+    def of(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """A row of length 1 for each text. The row of a text does not depend on its company, to the last bit."""
+        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        rows = np.zeros((len(texts), SIZE), dtype=np.float32)
+        for row, encoded in zip(rows, found, strict=True):
+            if encoded.ids:
+                total = self._pieces[encoded.ids].sum(axis=0)
+                row[:] = total / (np.sqrt(np.dot(total, total)) + 1e-9)
+        return rows
+
+
+@cache
+def vectors() -> Vectors:
+    """The one model of this process."""
+    return Vectors()
