@@ -1,4 +1,4 @@
-"""The providers an adapter exists for, and which of them the environment has a key for."""
+"""The providers an adapter exists for, and what the environment says of each: its key, its models, a server of one's own."""
 
 from collections.abc import Mapping
 
@@ -12,28 +12,70 @@ KEY_VARIABLES: dict[str, tuple[str, ...]] = {
 }
 """Where the key of a provider that needs one is looked for, in this order."""
 
+KEY_PREFIXES = {"openai": ("OpenAI", "sk-"), "anthropic": ("Anthropic", "sk-ant-")}
+"""The vendor's name and how its keys begin."""
+
 KEYLESS = ("local", "random")
+
+DEFAULT_MODELS = {
+    "openai": "gpt-4o-mini",
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "local": "SmolLM2-135M-Instruct",
+    "random": "random",
+}
+
+
+def key_of(provider: str, variables: Mapping[str, str]) -> str:
+    """A provider's API key, or nothing."""
+    return next((variables[name] for name in KEY_VARIABLES.get(provider, ()) if variables.get(name)), "")
+
+
+def base_url_of(provider: str, variables: Mapping[str, str]) -> str:
+    """The address of a server of one's own that takes the vendor's place, or nothing."""
+    return variables.get(f"{provider.upper()}_BASE_URL", "")
+
+
+def models_of(provider: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The models that a provider is asked for: `<PROVIDER>_MODEL`, comma-separated, or its default."""
+    named = variables.get(f"{provider.upper()}_MODEL", "")
+    names = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
+    return names or (DEFAULT_MODELS[provider],)
 
 
 def with_keys(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The providers that the environment holds a key for."""
-    return tuple(p for p, names in KEY_VARIABLES.items() if any(variables.get(name) for name in names))
+    """The providers that can be asked: those with a key, or with a server of one's own, which may need none."""
+    return tuple(p for p in KEY_VARIABLES if key_of(p, variables) or base_url_of(p, variables))
+
+
+def problem_of(provider: str, variables: Mapping[str, str]) -> str:
+    """What is wrong with a provider's key, in words for the user; empty if nothing is. A key is never quoted."""
+    if provider not in KEY_VARIABLES or base_url_of(provider, variables):
+        return ""
+    variable, key = KEY_VARIABLES[provider][0], key_of(provider, variables)
+    if not key:
+        return f"{provider} needs a key: set {variable}, or choose local or random, which need none"
+    vendor, prefix = KEY_PREFIXES.get(provider, ("", ""))
+    if not key.startswith(prefix):
+        own = f"{provider.upper()}_BASE_URL"
+        return f"{vendor} API key should start with '{prefix}'; correct {variable}, or set {own} for a server of your own"
+    return ""
 
 
 def resolve(choice: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     """The providers that `choice` means: `env` is every provider with a key, else the local model; or names, comma-separated.
 
-    Raises ValueError with a sentence for the user when a name is unknown or its key is missing.
+    Raises ValueError with a sentence for the user when a name is unknown, or its key is missing or wrong.
     """
     if choice == "env":
-        return with_keys(variables) or ("local",)
-    names = tuple(dict.fromkeys(name.strip() for name in choice.split(",") if name.strip()))
+        names = with_keys(variables) or ("local",)
+    else:
+        names = tuple(dict.fromkeys(name.strip() for name in choice.split(",") if name.strip()))
     if not names:
         raise ValueError(f"no provider named; choose env or any of {', '.join(PROVIDERS)}")
     for name in names:
         if name not in PROVIDERS:
             raise ValueError(f"unknown provider {name!r}; choose env or any of {', '.join(PROVIDERS)}")
-        if name in KEY_VARIABLES and name not in with_keys(variables):
-            variable = KEY_VARIABLES[name][0]
-            raise ValueError(f"{name} needs a key: set {variable}, or choose local or random, which need none")
+        if problem := problem_of(name, variables):
+            raise ValueError(problem)
     return names

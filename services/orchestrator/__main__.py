@@ -24,6 +24,12 @@ def orchestrator(
     request_size: int = 60,
     max_items: int | None = None,
     max_seconds: float | None = None,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
+    max_calls: int | None = None,
+    routing_strategy: Literal["backoff", "roundrobin", "priority", "weighted"] | None = None,
+    routing_config: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
     seed: int = 0,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -50,16 +56,29 @@ def orchestrator(
         Stop at this many attributes.
     max_seconds
         Stop after this many seconds.
+    max_usd
+        Stop before this many dollars are spent.
+    max_tokens
+        Stop before this many tokens are used, input and output.
+    max_calls
+        Stop after this many model calls in all.
+    routing_strategy
+        Which provider a call goes to: backoff (one, waited for), roundrobin, priority (the first that works), or weighted.
+        Without it, the provider with the fewest calls.
+    routing_config
+        The routes of the strategy: provider[:model], comma-separated; weighted: provider[:model]:weight, adding up to 1.
+    dry_run
+        Print what the run would take in calls, tokens and dollars, and make no call.
     seed
         Seed of what is random: task seeds, and with them the random provider.
     json
         Print a summary as one line of JSON at the end.
     """
     if topic is None:
-        settings = load(Settings, environment(), log_level=log_level)
-        return uvloop.run(serve(settings))
+        return uvloop.run(serve(load(ServiceSettings, environment(), log_level=log_level)))
     from services.orchestrator.cli.command import Wish, make_list  # the service needs none of it
 
+    variables = environment()
     wish = Wish(
         topic=topic,
         producers=producers,
@@ -69,23 +88,41 @@ def orchestrator(
         request_size=request_size,
         max_items=max_items,
         max_seconds=max_seconds,
+        max_usd=max_usd,
+        max_tokens=max_tokens,
+        max_calls=max_calls,
+        routing_strategy=routing_strategy or variables.get("ROUTING_STRATEGY", ""),
+        routing_config=routing_config or variables.get("ROUTING_CONFIG", ""),
+        dry_run=dry_run,
         seed=seed,
         json=json,
     )
-    settings = load(Settings, environment(), log_level=log_level)
+    settings = load(Settings, variables, log_level=log_level)
     return uvloop.run(make_list(wish, settings))
 
 
-async def serve(settings: Settings) -> int:
+class ServiceSettings(Settings, frozen=True, kw_only=True):
+    """Settings of the service."""
+
+    prices: str = ""
+    """A price table of one's own, over the project's."""
+
+
+async def serve(settings: ServiceSettings) -> int:
     """Run the service until it is told to stop."""
     from services.orchestrator.decision_log import LogConflict
     from services.orchestrator.orchestrator import Orchestrator
+    from services.orchestrator.prices import PriceError, Prices
     from shared.bus import Fenced
 
+    try:
+        prices = Prices.load(Path(settings.prices) if settings.prices else None)
+    except PriceError as error:
+        raise SystemExit(f"orchestrator: {error}") from error
     async with service("orchestrator", settings, "Removes duplicates and steers the producers", ready=False) as running:
         if not await running.provisioned():
             return 0
-        conducting = await Orchestrator.start(running)
+        conducting = await Orchestrator.start(running, prices)
         await running.register()
         await conducting.serve(running)
         try:

@@ -1,11 +1,11 @@
 """The life of one run: hands out tasks, watches the limits, and brings it to its end."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 import structlog
 
 from services.orchestrator.decision_log import DecisionLog
+from services.orchestrator.dispatch import Dispatch, Load
 from services.orchestrator.intake import Intake
 from services.orchestrator.producers import Producers
 from services.orchestrator.run import Outstanding, Run
@@ -19,11 +19,8 @@ TICK_SECONDS = 0.1
 LAST_CALLS_SECONDS = 5.0
 """How long a run that ends waits for calls under way to be reported; what they found is taken along."""
 
-MAX_FAILURES_IN_ROW = 8
-"""Failed calls in a row after which a provider leaves the run: with the growing pauses below that is about two minutes."""
-
-MAX_PAUSE_SECONDS = 30.0
-"""Longest pause after a failed call; the first is half a second and each next one twice as long."""
+UNPUBLISHED_SECONDS = 0.5
+"""Until a task that the bus did not take is published again."""
 
 WRITE_OFF_SECONDS = streams.MAX_DELIVER * streams.ACK_WAIT
 """Beyond its own deadline, how long a task may stay unreported: by then it was given to every producer it may be given to."""
@@ -34,19 +31,6 @@ TASKS = streams.TASKS.name or ""
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Load:
-    """Tasks outstanding per provider over all runs, so that runs share the producers."""
-
-    tasks: dict[str, int] = field(default_factory=dict)
-
-    def change(self, provider: str, by: int) -> None:
-        self.tasks[provider] = self.tasks.get(provider, 0) + by
-
-    def of(self, provider: str) -> int:
-        return self.tasks.get(provider, 0)
-
-
 class Conductor:
     """Conducts one run from its first task to its last entry in the log."""
 
@@ -55,10 +39,9 @@ class Conductor:
         self._bus = bus
         self._log = decisions
         self._intake = intake
-        self._producers = producers
         self._load = load
         self._awake = asyncio.Event()
-        self._paused_until: dict[str, float] = {}
+        self._dispatch = Dispatch(run, producers, load)
         self._ending: tuple[Status, str] | None = None
         for task in run.outstanding.values():
             load.change(task.task.provider, +1)
@@ -94,11 +77,15 @@ class Conductor:
             return
         if held:
             self._load.change(usage.provider, -1)
-        failures = self.run.tally(usage.provider).failures_in_row
-        if failures:
-            pause = min(MAX_PAUSE_SECONDS, 0.5 * 2 ** (failures - 1))
-            self._paused_until[usage.provider] = _clock() + pause
+        left = set(self._left())
+        self._dispatch.used(usage, _clock())
+        for name in self._left():
+            if name not in left:
+                log.warning("provider.left", run=self.run.id, name=name, reason=usage.error)
         self.wake()
+
+    def _left(self) -> list[str]:
+        return [name for name, tally in {**self.run.tallies, **self.run.models}.items() if tally.left]
 
     # ---- the run's life --------------------------------------------------------------------------------------------
 
@@ -133,72 +120,31 @@ class Conductor:
             self.end("finished", f"reached {run.limit} attributes ({limit})")
         elif spec.max_seconds is not None and run.seconds >= spec.max_seconds:
             self.end("finished", f"reached {spec.max_seconds:g} seconds (max_seconds)")
-        elif run.calls_allowed is not None and run.issued >= run.calls_allowed and not run.outstanding:
-            self.end("finished", f"made all {run.calls_allowed} model calls (iterations)")
-        elif not self._providers():
-            errors = "; ".join(f"{name}: {tally.last_error}" for name, tally in run.tallies.items())
-            self.end("failed", f"every provider failed {MAX_FAILURES_IN_ROW} times in a row: {errors}")
-
-    def _providers(self) -> list[str]:
-        """The providers still in the run."""
-        return [p for p in self.run.spec.providers if self.run.tally(p).failures_in_row < MAX_FAILURES_IN_ROW]
+        elif not run.outstanding and (over := self._dispatch.over()):
+            in_good_order, reason = over
+            self.end("finished" if in_good_order else "failed", reason)
 
     async def _hand_out(self) -> None:
-        """Publish a task for each free slot, to the provider with the fewest tasks first."""
+        """Publish a task for each call that may be made now."""
         self._write_off()
         if self._log.full:
             self.run.reason = "waiting: the log of decisions (stream RESULTS) is full"
             return
-        while self._may_call():
-            free = [p for p in self._providers() if self._is_free(p)]
-            if not free:
-                break
-            await self._publish(min(free, key=self._uses))
-        self.run.reason = self._waits_for()
+        while (task := self._dispatch.next_task(_clock())) and await self._publish(task):
+            pass
+        self.run.reason = self._dispatch.waits_for()
 
-    def _may_call(self) -> bool:
-        allowed = self.run.calls_allowed
-        within_calls = allowed is None or self.run.issued < allowed
-        return within_calls and len(self.run.outstanding) < self.run.spec.producers
-
-    def _is_free(self, provider: str) -> bool:
-        if self._paused_until.get(provider, 0.0) > _clock():
-            return False
-        return self._producers.slots(provider) > self._load.of(provider)
-
-    def _uses(self, provider: str) -> tuple[int, int]:
-        """Tasks of this run that a provider has and had: the smaller goes first, so that providers take turns."""
-        has = sum(1 for o in self.run.outstanding.values() if o.task.provider == provider)
-        return has, has + self.run.tally(provider).calls
-
-    def _waits_for(self) -> str:
-        """In words, what keeps the run from going on; empty when nothing does."""
-        missing = [p for p in self._providers() if not self._producers.live(p)]
-        if missing and len(missing) == len(self._providers()):
-            return f"waiting for a producer of {' or '.join(missing)}: none is running"
-        return ""
-
-    async def _publish(self, provider: str) -> None:
-        run = self.run
-        task = Task(
-            id=f"{run.id}-{run.issued}",
-            run=run.id,
-            provider=provider,
-            topic=run.spec.topic,
-            ordinal=run.issued,
-            count=run.spec.request_size,
-            avoid=run.avoid.names(),
-            seed=run.spec.seed,
-        )
+    async def _publish(self, task: Task) -> bool:
         try:
-            sequence = await self._bus.publish(subjects.task(provider, run.id), task, id=task.id, trace=new_trace())
+            sequence = await self._bus.publish(subjects.task(task.provider, task.run), task, id=task.id, trace=new_trace())
         except BusError as error:
-            log.warning("task.not_published", run=run.id, task=task.id, error=str(error))
-            self._paused_until[provider] = _clock() + 0.5
-            return  # the next attempt has the same id, so it cannot be published twice
-        run.issued += 1
-        run.outstanding[task.id] = Outstanding(task, sequence, _clock())
-        self._load.change(provider, +1)
+            log.warning("task.not_published", run=task.run, task=task.id, error=str(error))
+            self._dispatch.pause(task.provider, _clock() + UNPUBLISHED_SECONDS)
+            return False  # the next attempt has the same id, so it cannot be published twice
+        self.run.issued += 1
+        self.run.handed_out(task, sequence, _clock())
+        self._load.change(task.provider, +1)
+        return True
 
     def _write_off(self) -> None:
         """Forget tasks that were given to every producer they may be given to and never came back."""
@@ -208,7 +154,7 @@ class Conductor:
                 self._forget(held)
 
     def _forget(self, held: Outstanding) -> None:
-        del self.run.outstanding[held.task.id]
+        self.run.called_back(held.task.id)
         self._load.change(held.task.provider, -1)
 
     # ---- the end ---------------------------------------------------------------------------------------------------

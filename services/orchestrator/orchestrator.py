@@ -7,16 +7,22 @@ import msgspec
 import structlog
 
 from services.orchestrator import recovery
-from services.orchestrator.conductor import Conductor, Load
+from services.orchestrator.conductor import Conductor
 from services.orchestrator.decision_log import DecisionLog
+from services.orchestrator.dispatch import Load
+from services.orchestrator.forecast import forecast
 from services.orchestrator.intake import Intake
+from services.orchestrator.prices import Prices, missing_line
 from services.orchestrator.producers import Producers
 from services.orchestrator.rates import Rate
+from services.orchestrator.routing import Route, RoutingError, parse
 from services.orchestrator.run import Run
 from shared import streams, subjects
 from shared.bus import Bus, Entry, Malformed, Missing, decode
 from shared.messages import (
     ChangeRun,
+    Forecast,
+    ForecastRun,
     Presence,
     Refusal,
     RunSpec,
@@ -28,6 +34,7 @@ from shared.messages import (
     new_run_id,
     now,
 )
+from shared.providers import DEFAULT_MODELS
 from shared.service import Service
 
 MAX_RUNS = 32
@@ -46,8 +53,9 @@ log = structlog.get_logger()
 class Orchestrator:
     """Holds the active runs and gives each event on the bus to the run it belongs to."""
 
-    def __init__(self, bus: Bus, decisions: DecisionLog) -> None:
+    def __init__(self, bus: Bus, decisions: DecisionLog, prices: Prices) -> None:
         self._bus = bus
+        self._prices = prices
         self._log = decisions
         self._runs: dict[str, Run] = {}
         self._conductors: dict[str, Conductor] = {}
@@ -61,12 +69,12 @@ class Orchestrator:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def start(cls, service: Service) -> "Orchestrator":
+    async def start(cls, service: Service, prices: Prices) -> "Orchestrator":
         """Take over the log, rebuild the active runs, and go on with them."""
         decisions = await DecisionLog.take_over(service.bus, service.id)
-        self = cls(service.bus, decisions)
+        self = cls(service.bus, decisions, prices)
         self._usage_after = (await service.bus.head(USAGE)).last
-        runs = await recovery.active_runs(service.bus, asyncio.get_running_loop().time())
+        runs = await recovery.active_runs(service.bus, prices, asyncio.get_running_loop().time())
         places = [run.candidates_after for run in runs]
         after = min(places) if places else (await service.bus.head(CANDIDATES)).last
         self._intake = Intake(service.bus, decisions, self._runs, after, self._decided)
@@ -78,6 +86,7 @@ class Orchestrator:
         """Answer requests and listen to the producers."""
         await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._producers.announced)
         await service.endpoint(subjects.START_RUN, StartRun, self._on_start)
+        await service.endpoint(subjects.FORECAST_RUN, ForecastRun, self._on_forecast)
         changes: dict[str, Callable[[Conductor], None]] = {
             subjects.STOP_RUN: lambda c: c.end("stopped", "stopped by the user"),
             subjects.PAUSE_RUN: Conductor.pause,
@@ -169,13 +178,47 @@ class Orchestrator:
                 return Refusal(error=f"{MAX_RUNS} runs are active, which is the most; stop one first", code="conflict")
             if await self._bus.last(RESULTS, subjects.started(name)):
                 return Refusal(error=f"run {name} has ended; start a new one", code="conflict")
+            if problem := self._problem(request.spec):
+                return Refusal(error=problem, code="invalid")
             return await self._start_run(name, request.spec)
+
+    def _problem(self, spec: RunSpec) -> str:
+        """Why a run cannot be started as it is wished, in words; empty if it can."""
+        if bool(spec.routing_strategy) != bool(spec.routing_config):
+            return "routing_strategy and routing_config belong together: give both or none"
+        try:
+            routes = self._routes(spec)
+        except RoutingError as error:
+            return str(error)
+        strangers = {r.provider for r in routes} - set(spec.providers)
+        if strangers:
+            return f"routing_config names {', '.join(sorted(strangers))}, which is not among the providers"
+        unpriced = [r for r in routes if r.model and self._prices.of(r.provider, r.model) is None]
+        if spec.max_usd is not None and unpriced:
+            lines = "; ".join(missing_line(r.provider, r.model) for r in unpriced)
+            return f"a dollar budget needs the price of every model; add to the price table: {lines}"
+        return ""
+
+    def _routes(self, spec: RunSpec) -> list[Route]:
+        """The routes of a run with their models, as far as live producers have said which these are."""
+        announced = {p: self._producers.models(p) or [""] for p in spec.providers}
+        if not spec.routing_strategy:
+            return [Route(p, model) for p, models in announced.items() for model in models]
+        _, routes = parse(spec.routing_strategy, spec.routing_config)
+        return [Route(r.provider, r.model or announced.get(r.provider, [""])[0], r.weight) for r in routes]
+
+    async def _on_forecast(self, request: ForecastRun) -> Forecast | Refusal:
+        spec = request.spec
+        if problem := self._problem(msgspec.structs.replace(spec, max_usd=None)):
+            return Refusal(error=problem, code="invalid")
+        routes = [Route(r.provider, r.model or DEFAULT_MODELS[r.provider], r.weight) for r in self._routes(spec)]
+        return forecast(spec, routes, self._prices)
 
     async def _start_run(self, name: str, spec: RunSpec) -> RunState:
         after = (await self._bus.head(CANDIDATES)).last
         started = Started(run=name, spec=spec, candidates_after=after, at=now())
         await self._log.append([Entry(subjects.started(name), started)])
-        run = Run(name, spec, after, started.at)
+        run = Run(name, spec, after, started.at, prices=self._prices)
         conductor = self._conduct(run)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)
         await conductor.announce("started")

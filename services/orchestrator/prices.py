@@ -47,6 +47,9 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
     reasoning: int = 0
 
+    def plus(self, other: "Tokens") -> "Tokens":
+        return Tokens(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
 
 class Price(msgspec.Struct, frozen=True):
     """What a token of each kind costs, in picodollars."""

@@ -42,3 +42,7 @@ class Producers:
     def slots(self, provider: str) -> int:
         """Model calls that the live producers of a provider can make at once."""
         return sum(p.slots for p in self.live(provider))
+
+    def models(self, provider: str) -> list[str]:
+        """The models that the live producers of a provider announce, each once."""
+        return list({model: None for p in self.live(provider) for model in p.models})

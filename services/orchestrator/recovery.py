@@ -2,7 +2,8 @@
 
 import structlog
 
-from services.orchestrator.run import Outstanding, Run
+from services.orchestrator.prices import Prices
+from services.orchestrator.run import Run
 from shared import streams, subjects
 from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
 from shared.messages import Accepted, Duplicate, Finished, RunState, Started, Task, Usage
@@ -15,7 +16,7 @@ RUNS = streams.RUNS.bucket
 log = structlog.get_logger()
 
 
-async def active_runs(bus: Bus, moment: float) -> list[Run]:
+async def active_runs(bus: Bus, prices: Prices, moment: float) -> list[Run]:
     """Every run that the log has a start but no end of, as it stood. `moment` is the present on the loop's clock."""
     open_runs: dict[str, Started] = {}
     async for batch in bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]):
@@ -25,11 +26,11 @@ async def active_runs(bus: Bus, moment: float) -> list[Run]:
                 open_runs[started.run] = started
             else:
                 open_runs.pop(decode(Finished, stored.data).run, None)
-    return [await _rebuild(bus, started, moment) for started in open_runs.values()]
+    return [await _rebuild(bus, started, prices, moment) for started in open_runs.values()]
 
 
-async def _rebuild(bus: Bus, started: Started, moment: float) -> Run:
-    run = Run(started.run, started.spec, started.candidates_after, started.at)
+async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) -> Run:
+    run = Run(started.run, started.spec, started.candidates_after, started.at, prices=prices)
     async for batch in bus.history(RESULTS, subjects.decisions_of_run(run.id)):
         for stored in batch:
             _replay(run, stored)
@@ -39,7 +40,7 @@ async def _rebuild(bus: Bus, started: Started, moment: float) -> Run:
     for stored in await bus.waiting(TASKS, subjects.tasks_of_run(run.id)):
         task = decode(Task, stored.data)
         if task.id not in run.reported:
-            run.outstanding[task.id] = Outstanding(task, stored.sequence, moment)
+            run.handed_out(task, stored.sequence, moment)
     ordinals = [int(task.rsplit("-", 1)[1]) for task in (*run.reported, *run.outstanding)]
     run.issued = max(ordinals, default=-1) + 1
     await _restore_clock(bus, run)

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from services.orchestrator.budget import Budget, Cost, Limits
 from services.orchestrator.dedupe import Deduper, Verdict
+from services.orchestrator.prices import Prices, dollars, pico
 from services.orchestrator.steering.avoid import AvoidList
+from services.orchestrator.tally import Tally, tokens_of
 from shared import subjects
 from shared.bus import Entry
 from shared.messages import (
@@ -34,33 +37,6 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What one provider did in a run; see `ProviderCounts` for the meaning of each number."""
-
-    calls: int = 0
-    failed: int = 0
-    candidates: int = 0
-    accepted: int = 0
-    duplicates: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    last_error: str = ""
-    failures_in_row: int = 0
-
-    def counts(self) -> ProviderCounts:
-        return ProviderCounts(
-            calls=self.calls,
-            failed=self.failed,
-            candidates=self.candidates,
-            accepted=self.accepted,
-            duplicates=self.duplicates,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            last_error=self.last_error,
-        )
-
-
-@dataclass(slots=True)
 class Outstanding:
     """A task handed out and not yet reported: where it stands in TASKS, and since when (seconds of the loop's clock)."""
 
@@ -87,7 +63,12 @@ class Run:
     late: int = 0
     issued: int = 0
     """Tasks published so far; also the next task's ordinal."""
+    prices: Prices = field(default_factory=Prices.load)
+    budget: Budget = field(init=False)
     tallies: dict[str, Tally] = field(default_factory=dict)
+    """By provider."""
+    models: dict[str, Tally] = field(default_factory=dict)
+    """By `<provider>/<model>`."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
     """Ids of the tasks whose usage is counted: a usage read twice counts once."""
@@ -95,7 +76,10 @@ class Run:
     avoid: AvoidList = field(default_factory=AvoidList)
 
     def __post_init__(self) -> None:
-        for provider in self.spec.providers:
+        spec = self.spec
+        usd = None if spec.max_usd is None else pico(spec.max_usd)
+        self.budget = Budget(Limits(usd=usd, tokens=spec.max_tokens, calls=spec.max_calls))
+        for provider in spec.providers:
             self.tallies[provider] = Tally()
 
     @property
@@ -121,8 +105,11 @@ class Run:
         """Model calls the whole run may make; None is no limit."""
         return None if self.spec.iterations is None else self.spec.iterations * self.spec.producers
 
-    def tally(self, provider: str) -> Tally:
-        return self.tallies.setdefault(provider, Tally())
+    def tally(self, provider: str, model: str | None = None) -> Tally:
+        """The counts of a provider, or of one of its models."""
+        if model is None:
+            return self.tallies.setdefault(provider, Tally())
+        return self.models.setdefault(f"{provider}/{model}", Tally())
 
     # ---- deciding -------------------------------------------------------------------------------------------------
 
@@ -203,36 +190,50 @@ class Run:
     def _count_accepted(self, accepted: Accepted) -> None:
         self.avoid.accepted(accepted.text)
         self.digest = accepted.digest
-        tally = self.tally(accepted.provider)
-        tally.candidates += 1
-        tally.accepted += 1
+        self.tally(accepted.provider).accepted += 1
+        self.tally(accepted.provider, accepted.model).accepted += 1
 
     def _count_duplicate(self, duplicate: Duplicate) -> None:
         self.avoid.repeated(duplicate.of - 1)
         self.duplicates += 1
-        tally = self.tally(duplicate.provider)
-        tally.candidates += 1
-        tally.duplicates += 1
+        self.tally(duplicate.provider).duplicates += 1
+        self.tally(duplicate.provider, duplicate.model).duplicates += 1
+
+    def handed_out(self, task: Task, sequence: int, since: float) -> None:
+        """Take in a task that is in the queue, and hold what it may cost."""
+        self.outstanding[task.id] = Outstanding(task, sequence, since)
+        self.budget.hold(task.id, Cost(pico(task.reserved_usd), task.reserved_tokens))
+
+    def called_back(self, task: str) -> None:
+        """Take in that a task will not be done: it is as if it had not been handed out, but for its number."""
+        del self.outstanding[task]
+        self.budget.release(task)
 
     def used(self, usage: Usage) -> bool:
         """Take in a finished model call; returns False if it was counted before."""
         if usage.task in self.reported:
             return False
         self.reported.add(usage.task)
-        self.outstanding.pop(usage.task, None)
-        tally = self.tally(usage.provider)
-        tally.calls += 1
-        tally.input_tokens += usage.input_tokens
-        tally.output_tokens += usage.output_tokens
-        if usage.outcome == "failed":
-            tally.failed += 1
-            tally.failures_in_row += 1
-            tally.last_error = usage.error
-        elif usage.outcome == "ok":
-            tally.failures_in_row = 0
+        tokens = tokens_of(usage)
+        price = self.prices.of(usage.provider, usage.model)
+        usd = None if price is None else price.cost(tokens)
+        cost = Cost(usd or 0, tokens.input + tokens.output)
+        if self.outstanding.pop(usage.task, None):
+            self.budget.commit(usage.task, cost)
+        else:
+            self.budget.count(cost)
+        self.tally(usage.provider).used(usage, usd)
+        self.tally(usage.provider, usage.model).used(usage, usd)
         return True
 
     # ---- what others see ------------------------------------------------------------------------------------------
+
+    @property
+    def usd(self) -> float | None:
+        """Dollars spent; None when a part of it is unknown."""
+        if any(tally.usd is None for tally in self.tallies.values()):
+            return None
+        return dollars(self.budget.spent.usd)
 
     def state(self) -> RunState:
         return RunState(
@@ -246,7 +247,11 @@ class Run:
             seconds=round(self.seconds, 3),
             created=self.created,
             ended=self.ended,
-            providers={name: tally.counts() for name, tally in self.tallies.items()},
+            providers=_counts(self.tallies),
+            models=_counts(self.models),
+            tokens=self.budget.spent.tokens,
+            usd=self.usd,
+            reserved_usd=dollars(self.budget.reserved.usd),
         )
 
     def finished(self) -> Finished:
@@ -258,7 +263,15 @@ class Run:
             duplicates=self.duplicates,
             late=self.late,
             seconds=round(self.seconds, 3),
-            providers={name: tally.counts() for name, tally in self.tallies.items()},
+            providers=_counts(self.tallies),
+            models=_counts(self.models),
+            calls=len(self.reported),
+            tokens=self.budget.spent.tokens,
+            usd=self.usd,
             digest=self.digest,
             at=now(),
         )
+
+
+def _counts(tallies: dict[str, Tally]) -> dict[str, ProviderCounts]:
+    return {name: tally.counts() for name, tally in tallies.items()}

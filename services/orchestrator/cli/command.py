@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from services.orchestrator import forecast, routing
 from services.orchestrator.cli import logs, progress
 from services.orchestrator.cli.stack import Stack, StackError
+from services.orchestrator.prices import Prices
 from shared import providers, streams, subjects
 from shared.bus import Bus, BusError, Missing, connect, decode
 from shared.messages import (
@@ -51,6 +54,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     request_size: int
     max_items: int | None
     max_seconds: float | None
+    max_usd: float | None
+    max_tokens: int | None
+    max_calls: int | None
+    routing_strategy: str
+    routing_config: str
+    dry_run: bool
     seed: int
     json: bool
 
@@ -60,7 +69,10 @@ async def make_list(wish: Wish, settings: Settings) -> int:
     start_logging("orchestrator", "warn" if settings.log_level == "info" else settings.log_level)
     variables = environment()
     try:
-        spec = specify(wish, providers.resolve(wish.provider, variables))
+        spec = specify(wish, _named(wish, variables))
+        prices = Prices.load(Path(variables["PRICES"]) if variables.get("PRICES") else None)
+        if wish.dry_run:
+            return _forecast(spec, prices, variables, as_json=wish.json)
     except ValueError as error:
         return _fail(str(error), 2)
     if wish.provider == "env" and not providers.with_keys(variables):
@@ -76,6 +88,28 @@ async def make_list(wish: Wish, settings: Settings) -> int:
         return CODE_INTERRUPTED
     _summarise(spec, finished, folder, as_json=wish.json)
     return 1 if finished.status == "failed" else 0
+
+
+def _named(wish: Wish, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The providers of the run: those of the routes if there are any, else those of `--provider`. Raises ValueError."""
+    if not wish.routing_strategy and not wish.routing_config:
+        return providers.resolve(wish.provider, variables)
+    if not wish.routing_strategy or not wish.routing_config:
+        raise ValueError("--routing-strategy and --routing-config belong together: give both or none")
+    _, routes = routing.parse(wish.routing_strategy, wish.routing_config)
+    return providers.resolve(",".join(r.provider for r in routes), variables)
+
+
+def _forecast(spec: RunSpec, prices: Prices, variables: Mapping[str, str], *, as_json: bool) -> int:
+    """Print what the run would take."""
+    if spec.routing_strategy:
+        _, routes = routing.parse(spec.routing_strategy, spec.routing_config)
+    else:
+        routes = tuple(routing.Route(p, m) for p in spec.providers for m in providers.models_of(p, variables))
+    named = [routing.Route(r.provider, r.model or providers.models_of(r.provider, variables)[0], r.weight) for r in routes]
+    found = forecast.forecast(spec, named, prices)
+    print(msgspec.json.encode(found).decode() if as_json else "\n".join(forecast.in_words(spec, found)))
+    return 0
 
 
 def specify(wish: Wish, names: tuple[str, ...]) -> RunSpec:
@@ -242,6 +276,7 @@ def _is_complete(folder: Path, run: str) -> bool:
 def _summarise(spec: RunSpec, finished: Finished, folder: Path | None, *, as_json: bool) -> None:
     if not as_json:
         print(f"{finished.accepted} unique attributes of “{spec.topic}” in {finished.seconds:.1f} s; {finished.reason}.")
+        print(f"{finished.calls} calls, {finished.tokens} tokens, {money(finished.usd)}")
         print(f"Files: {folder}" if folder else "Files: incomplete, see above")
         return
     summary = msgspec.to_builtins(finished)
@@ -250,6 +285,11 @@ def _summarise(spec: RunSpec, finished: Finished, folder: Path | None, *, as_jso
     summary |= {"topic": spec.topic, "candidates": candidates, "attributes_per_minute": round(rate, 1)}
     summary |= {"output": str(folder) if folder else None}
     print(msgspec.json.encode(summary).decode())
+
+
+def money(usd: float | None) -> str:
+    """Dollars for a person; what is unknown is not called nothing."""
+    return "cost unknown" if usd is None else f"${usd:.4f}"
 
 
 def _say(sentence: str) -> None:

@@ -101,7 +101,8 @@ class LivePanel:
 
 def counts(state: RunState) -> str:
     """The numbers of a run in words."""
-    return f"{state.accepted} unique  {state.duplicates} duplicates  {state.calls} calls"
+    money = "cost unknown" if state.usd is None else f"${state.usd:.4f}"
+    return f"{state.accepted} unique  {state.duplicates} duplicates  {state.calls} calls  {money}"
 
 
 def _providers(state: RunState) -> Table:

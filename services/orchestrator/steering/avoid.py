@@ -19,16 +19,19 @@ class AvoidList:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._repeats: dict[int, int] = {}
+        self._names: list[str] | None = []
 
     def __len__(self) -> int:
         return len(self._texts)
 
     def accepted(self, text: str) -> None:
         """Note the next accepted attribute; they are numbered from 0."""
+        self._names = None
         self._texts.append(text)
 
     def repeated(self, index: int) -> None:
         """Note that attribute `index` was proposed again."""
+        self._names = None
         self._repeats[index] = self._repeats.get(index, 0) + 1
         if len(self._repeats) > TRACKED:
             kept = sorted(self._repeats.items(), key=lambda item: (-item[1], -item[0]))[: TRACKED // 2]
@@ -36,6 +39,11 @@ class AvoidList:
 
     def names(self) -> list[str]:
         """The attributes to avoid, most important first: the most repeated, then the most recent."""
+        if self._names is None:
+            self._names = self._ranked()
+        return self._names
+
+    def _ranked(self) -> list[str]:
         ranked = sorted(self._repeats, key=lambda index: (-self._repeats[index], -index))
         chosen: list[str] = []
         space = MAX_CHARACTERS

@@ -1,0 +1,227 @@
+"""Decides the next model call of a run: of whom, how large, and whether the budget allows it."""
+
+from dataclasses import dataclass, field
+
+from services.orchestrator.budget import Cost
+from services.orchestrator.prices import dollars, missing_line
+from services.orchestrator.producers import Producers
+from services.orchestrator.routing import Route, Router, parse
+from services.orchestrator.run import Run
+from shared.messages import Task, Usage
+
+PROMPT_BYTES = 2048
+"""What a prompt holds besides topic and avoid list, at most; the producers' tests keep the prompt files below it. A byte is
+never more than one token, so bytes bound the tokens of the input whatever the model."""
+
+OUTPUT_TOKENS = 32
+"""Tokens that one attribute may take in the answer, markup around it included: twelve words in a costly script."""
+
+THOUGHT_TOKENS = 1024
+"""Tokens that a call may spend besides its attributes: on thoughts, and on prose that is thrown away."""
+
+MAX_FAILURES_IN_ROW = 8
+"""Failed calls in a row after which a provider leaves the run: with the growing pauses below that is about two minutes."""
+
+MAX_PAUSE_SECONDS = 30.0
+"""Longest pause after a failed call; the first is half a second and each next one twice as long."""
+
+SMALLEST = 5
+"""Attributes worth a call: when the budget ends, calls shrink to this before the run does."""
+
+
+@dataclass(slots=True)
+class Load:
+    """Tasks outstanding per provider over all runs, so that runs share the producers."""
+
+    tasks: dict[str, int] = field(default_factory=dict)
+
+    def change(self, provider: str, by: int) -> None:
+        self.tasks[provider] = self.tasks.get(provider, 0) + by
+
+    def of(self, provider: str) -> int:
+        return self.tasks.get(provider, 0)
+
+
+class Dispatch:
+    """The next call of one run."""
+
+    def __init__(self, run: Run, producers: Producers, load: Load) -> None:
+        self._run = run
+        self._producers = producers
+        self._load = load
+        self._paused_until: dict[str, float] = {}
+        self._router: Router | None = None
+        if run.spec.routing_strategy:
+            self._router = Router(*parse(run.spec.routing_strategy, run.spec.routing_config))
+
+    def next_task(self, moment: float) -> Task | None:
+        """The task to publish now, or None when nobody is free, the run has enough calls, or the budget is short."""
+        if not self._may_call():
+            return None
+        working = [r for r in self._routes() if self._works(r, moment) and self._affordable(r)]
+        route = self._choose(working)
+        if route is None or not self._is_free(route.provider):
+            return None
+        size = self._affordable(route)
+        if self._router is not None:
+            self._router.given(route, working)
+        return self._task(route, size)
+
+    def used(self, usage: Usage, moment: float) -> None:
+        """Take in how a call ended: failures pause their provider, and some end its part in the run."""
+        run = self._run
+        tally = run.tally(usage.provider)
+        if usage.gives_up and usage.error_kind == "invalid_request":
+            run.tally(usage.provider, usage.model).left = usage.error  # only this model: the key is good
+        elif usage.gives_up:
+            tally.left = usage.error
+        elif tally.failures_in_row >= MAX_FAILURES_IN_ROW:
+            tally.left = f"{tally.failures_in_row} calls in a row failed, the last: {usage.error}"
+        elif tally.failures_in_row:
+            pause = min(MAX_PAUSE_SECONDS, 0.5 * 2 ** (tally.failures_in_row - 1))
+            self.pause(usage.provider, moment + pause)
+
+    def pause(self, provider: str, until: float) -> None:
+        """Give a provider no task before this moment."""
+        self._paused_until[provider] = max(until, self._paused_until.get(provider, 0.0))
+
+    def over(self) -> tuple[bool, str] | None:
+        """Whether no call can ever follow: (in good order, why), or None while one may."""
+        run = self._run
+        if run.calls_allowed is not None and run.issued >= run.calls_allowed:
+            return True, f"made all {run.calls_allowed} model calls (iterations)"
+        routes = [r for r in self._routes() if not self._left(r)]
+        if not routes:
+            return False, f"every provider left the run: {self.departures()}"
+        if run.budget.waiting:
+            return None
+        short = [self._shortage(r) for r in routes]
+        return (True, short[0]) if all(short) else None
+
+    def departures(self) -> str:
+        """Who left the run and why, in words."""
+        tallies = {**self._run.tallies, **self._run.models}
+        return "; ".join(f"{name}: {tally.left}" for name, tally in tallies.items() if tally.left)
+
+    def waits_for(self) -> str:
+        """In words, what keeps the run from going on; empty when nothing does."""
+        providers = list(dict.fromkeys(r.provider for r in self._routes() if not self._left(r)))
+        missing = [p for p in providers if not self._producers.live(p)]
+        if providers and len(missing) == len(providers):
+            return f"waiting for a producer of {' or '.join(missing)}: none is running"
+        paused = [p for p in providers if p not in missing and not self._producers.slots(p)]
+        if paused and len(paused) + len(missing) == len(providers):
+            return f"waiting for the rate limit of {' and '.join(paused)}"
+        return ""
+
+    # ---- routes ----------------------------------------------------------------------------------------------------
+
+    def _routes(self) -> list[Route]:
+        """The routes of the run; without a routing strategy, every model that a live producer announces."""
+        if self._router is not None:
+            return list(self._router.routes)
+        return [Route(p, m) for p in self._run.spec.providers for m in self._models(p)]
+
+    def _models(self, provider: str) -> list[str]:
+        return self._producers.models(provider) or [""]
+
+    def _model(self, route: Route) -> str:
+        return route.model or self._models(route.provider)[0]
+
+    def _left(self, route: Route) -> bool:
+        run, model = self._run, self._model(route)
+        by_model = run.models.get(f"{route.provider}/{model}")
+        return bool(run.tally(route.provider).left or (by_model is not None and by_model.left))
+
+    def _works(self, route: Route, moment: float) -> bool:
+        if self._left(route) or self._paused_until.get(route.provider, 0.0) > moment:
+            return False
+        if self._run.budget.limits.usd is not None and self._unpriced(route):
+            return False
+        return self._producers.slots(route.provider) > 0
+
+    def _unpriced(self, route: Route) -> bool:
+        """Whether a dollar budget cannot cover the route; it then leaves the run with the line that is missing."""
+        model = self._model(route)
+        if not model or self._run.prices.of(route.provider, model) is not None:
+            return False
+        line = missing_line(route.provider, model)
+        self._run.tally(route.provider, model).left = f"it has no price, which a dollar budget needs; add the line: {line}"
+        return True
+
+    def _choose(self, working: list[Route]) -> Route | None:
+        if self._router is not None:
+            return self._router.choose(working)
+        free = [r for r in working if self._is_free(r.provider)]
+        return min(free, key=self._calls_of, default=None)
+
+    def _calls_of(self, route: Route) -> tuple[int, int]:
+        """Tasks of this run that a route has, and had in all: the smallest goes first, so that routes take turns."""
+        held = [o.task for o in self._run.outstanding.values()]
+        has = sum(1 for t in held if (t.provider, t.model) == (route.provider, route.model))
+        return has, has + self._run.tally(route.provider, route.model).calls
+
+    def _is_free(self, provider: str) -> bool:
+        return self._producers.slots(provider) > self._load.of(provider)
+
+    # ---- how much --------------------------------------------------------------------------------------------------
+
+    def _may_call(self) -> bool:
+        allowed = self._run.calls_allowed
+        within_calls = allowed is None or self._run.issued < allowed
+        return within_calls and len(self._run.outstanding) < self._run.spec.producers
+
+    def _affordable(self, route: Route) -> int:
+        """Attributes that the budget allows to ask of a route: all that are wanted, or as many as still fit, or 0."""
+        size = self._run.spec.request_size
+        while self._run.budget.short_of(self._worst(route, size)):
+            if size <= SMALLEST:
+                return 0
+            size = max(SMALLEST, size // 2)
+        return size
+
+    def _worst(self, route: Route, size: int) -> Cost:
+        """What a call costs at most."""
+        names = sum(len(name.encode()) + 2 for name in self._run.avoid.names())
+        input_tokens = PROMPT_BYTES + len(self._run.spec.topic.encode()) + names
+        output_tokens = most_output(size)
+        price = self._run.prices.of(route.provider, self._model(route))
+        usd = price.most(input_tokens, output_tokens) if price else 0
+        return Cost(usd, input_tokens + output_tokens)
+
+    def _shortage(self, route: Route) -> str:
+        """Why the budget allows no call of a route, in words; empty if it does."""
+        run = self._run
+        worst = self._worst(route, min(SMALLEST, run.spec.request_size))
+        short = run.budget.short_of(worst)
+        if short == "calls":
+            return f"made all {run.spec.max_calls} model calls (max_calls)"
+        if short == "tokens":
+            used = run.budget.spent.tokens
+            return f"used {used} of {run.spec.max_tokens} tokens; another call may need {worst.tokens} (max_tokens)"
+        if short == "usd":
+            spent, next_call = dollars(run.budget.spent.usd), dollars(worst.usd)
+            return f"spent ${spent:.6g} of ${run.spec.max_usd:g}; another call may cost ${next_call:.3g} (max_usd)"
+        return ""
+
+    def _task(self, route: Route, size: int) -> Task:
+        run, worst = self._run, self._worst(route, size)
+        return Task(
+            id=f"{run.id}-{run.issued}",
+            run=run.id,
+            provider=route.provider,
+            model=self._model(route),
+            topic=run.spec.topic,
+            ordinal=run.issued,
+            count=size,
+            avoid=run.avoid.names(),
+            seed=run.spec.seed,
+            max_output_tokens=most_output(size),
+            reserved_usd=dollars(worst.usd),
+            reserved_tokens=worst.tokens,
+        )
+
+
+def most_output(size: int) -> int:
+    """Tokens that the answer to a call for `size` attributes may have."""
+    return size * OUTPUT_TOKENS + THOUGHT_TOKENS
