@@ -18,7 +18,7 @@ from services.recorder import recording
 from services.recorder.absorbed import MAX_TEXTS, AbsorbedTexts
 from services.recorder.archive import Archive
 from services.recorder.folder import Folder
-from shared.bus import Stored, StreamHead
+from shared.bus import Stored, StreamHead, encode
 from shared.messages import MAX_TOPIC
 from tests.unit.recorder.log_entries import RunLog
 from tests.unit.recorder.test_folder import HOSTILE
@@ -96,16 +96,7 @@ def test_the_files_hold_the_run(opened: OpenArchive, tmp_path: Path) -> None:
         "version": "1.0",
         "run": log.run,
         "topic": "Paris attractions",
-        "settings": {
-            "topic": "Paris attractions",
-            "providers": ["random"],
-            "producers": 2,
-            "iterations": 5,
-            "max_items": None,
-            "max_seconds": None,
-            "request_size": 60,
-            "seed": 0,
-        },
+        "settings": json.loads(encode(log.spec)),
         "started": "2026-11-24T10:32:07.000+00:00",
         "ended": "2026-11-24T10:32:38.000+00:00",
         "status": "finished",
@@ -195,7 +186,7 @@ def test_files_torn_by_a_crash_are_completed(tmp_path: Path) -> None:
     whole_copy, whole_text = (folder / "output.jsonl").read_bytes(), (folder / "output.txt").read_bytes()
     running_metadata = (folder / "metadata.json").read_bytes()
 
-    for cut in range(0, len(whole_copy), 17):
+    for cut in range(0, len(whole_copy), 61):
         (folder / "metadata.json").write_bytes(running_metadata)
         (folder / "output.jsonl").write_bytes(whole_copy[:cut])
         (folder / "output.txt").write_bytes(whole_text[: (cut * 5) % len(whole_text)])
@@ -223,6 +214,22 @@ def test_a_damaged_copy_is_repaired_from_the_log(opened: OpenArchive, tmp_path: 
     assert_complete(folder, log)
     assert (folder / "output.jsonl.damaged-1").read_bytes() == damaged
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["recording.file_damaged"]
+
+
+def test_what_the_log_lost_is_kept_aside(opened: OpenArchive, tmp_path: Path) -> None:
+    """A log that lost its tail goes on with other decisions, or with none."""
+    first = opened()
+    first.take(RunLog().accept("Louvre", "Seine", "Orsay").stored())
+    first.close()
+    log = RunLog().accept("Louvre").finish()
+    with capture_logs() as logs:
+        opened().take(log.stored())
+    folder = tmp_path / "output" / PLACE
+
+    assert_complete(folder, log)
+    assert (folder / "output.jsonl.damaged-1").read_bytes().count(b"\n") == 3
+    assert (folder / "output.txt.damaged-1").read_text() == "Louvre\nSeine\nOrsay\n"
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["recording.file_damaged"] * 2
 
 
 def test_a_replay_never_shows_less_than_before(opened: OpenArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,16 +469,16 @@ def test_an_entry_of_a_run_that_never_began_is_told(opened: OpenArchive, tmp_pat
 
 
 class RefusingDisk:
-    """Stands for the os module and refuses one system call that changes the disk, the n-th."""
+    """Stands for the os module and refuses one system call that needs the disk, the n-th."""
 
-    CHANGING = frozenset({"mkdir", "open", "fsync", "replace", "rename"})
+    NEEDING = frozenset({"mkdir", "open", "stat", "listdir", "fsync", "replace", "rename"})
 
     def __init__(self, refused: int) -> None:
         self.calls = 0
         self._refused = refused
 
     def __getattr__(self, name: str) -> Any:
-        return functools.partial(self._call, name) if name in self.CHANGING else getattr(os, name)
+        return functools.partial(self._call, name) if name in self.NEEDING else getattr(os, name)
 
     def _call(self, name: str, *args: Any, **options: Any) -> Any:
         self.calls += 1
@@ -493,13 +500,15 @@ def record(output: Path, entries: list[Stored]) -> None:
             archive.take([stored])
 
 
-def test_whichever_write_the_disk_refuses_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begun", [0, 4], ids=["a new run", "a run begun before"])
+def test_whichever_call_the_disk_refuses_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: int) -> None:
     log = whole_run()
     refused = 0
     interrupted = True
     while interrupted:
         refused += 1
         output = tmp_path / str(refused)
+        record(output, log.stored()[:begun])
         with monkeypatch.context() as patched:
             disk = RefusingDisk(refused)
             patched.setattr("services.recorder.folder.os", disk)
@@ -511,14 +520,14 @@ def test_whichever_write_the_disk_refuses_nothing_is_lost(tmp_path: Path, monkey
 
         assert [entry.name for entry in output.iterdir() if entry.is_dir()] == [PLACE]
         assert_complete(output / PLACE, log)
-    assert refused > 40
+    assert refused > 30
 
 
 def test_a_disk_that_is_full_after_any_byte_loses_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: a write is then cut short, and the next one refused."""
     log = whole_run()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for full_at in range(0, 3000, 97):
+    for full_at in range(0, 3000, 211):
         output = tmp_path / str(full_at)
         with capture_logs(), contextlib.suppress(OSError):
             resource.setrlimit(resource.RLIMIT_FSIZE, (full_at, hard))

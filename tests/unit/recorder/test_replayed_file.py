@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from services.recorder.folder import Folder
 from services.recorder.replayed_file import ReplayedFile
 
-LINES = [f"line {n}\n".encode() for n in range(20)]
+LINES = [f"line {n}\n".encode() for n in range(8)]
 WHOLE = b"".join(LINES)
 
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     opened.close()
 
 
-@pytest.mark.parametrize("step", [1, 3, 7, 20, 25])
+@pytest.mark.parametrize("step", [1, 3, 25])
 def test_a_file_cut_anywhere_is_completed(folder: Folder, tmp_path: Path, step: int) -> None:
     for cut in range(len(WHOLE) + 1):
         (tmp_path / "f").write_bytes(WHOLE[:cut])
@@ -33,7 +33,7 @@ def test_a_file_cut_anywhere_is_completed(folder: Folder, tmp_path: Path, step: 
     assert folder.names() == {"f"}
 
 
-@pytest.mark.parametrize("at", [0, 8, 60, len(WHOLE) - 1])
+@pytest.mark.parametrize("at", [0, 8, 40, len(WHOLE) - 1])
 def test_a_changed_byte_is_repaired_and_the_old_file_kept(folder: Folder, tmp_path: Path, at: int) -> None:
     damaged = WHOLE[:at] + b"#" + WHOLE[at + 1 :]
     (tmp_path / "f").write_bytes(damaged)
