@@ -1,5 +1,6 @@
 """`/api/runs`: start, list, show and change runs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ STATUS = {"invalid": 422, "not_found": 404, "conflict": 409, "unavailable": 503}
 async def start_run(request: Request) -> Response:
     """`POST /api/runs`: have the orchestrator start a run; 202 with where it stands."""
     view = view_of(request)
-    spec = _spec(await read_object(request), resolve("env", variables_of(request)))
+    spec = _spec(await read_object(request), variables_of(request))
     run = new_run_id()  # named here, so that an orchestrator that was asked twice starts one
     state = await _ask(view, subjects.START_RUN, StartRun(spec=spec, run=run), run)
     return _json(run_view(state), 202, {"Location": f"/api/runs/{state.run}"})
@@ -62,15 +63,17 @@ async def show_run(request: Request) -> Response:
     return _json(run_view((await view_of(request).require_run(request.path_params["run"])).state))
 
 
-def _spec(fields: dict[str, Any], providers: tuple[str, ...]) -> RunSpec:
+def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:
     """What a user asks for. Raises Problem for a field that does not exist: a misspelt limit would be no limit."""
     unknown = [name for name in fields if name not in FIELDS]
     if unknown:
         raise Problem(422, f"There is no field {unknown[0][:80]!r}; there are {', '.join(FIELDS)}.")
     given = {name: value for name, value in fields.items() if value is not None}
     try:
-        return msgspec.convert({"providers": providers, **given}, RunSpec)
-    except msgspec.ValidationError as error:
+        if "providers" not in given:
+            given["providers"] = resolve("env", variables)
+        return msgspec.convert(given, RunSpec)
+    except ValueError as error:
         raise Problem(422, f"{error}.".replace("`$.", "`").replace("Object missing required field", "Missing field")) from error
 
 

@@ -1,5 +1,6 @@
 """`/livez`, `/readyz` and `/api/providers`: what is there and what is missing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from starlette.responses import Response
 
 from services.gateway.state import variables_of, view_of
 from shared.messages import Presence
-from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, resolve, with_keys
+from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, problem_of, resolve, with_keys
 
 
 class Readiness(msgspec.Struct):
@@ -30,7 +31,7 @@ class ProviderView(msgspec.Struct):
     provider: str
     keyless: bool
     key: bool
-    """Whether this environment holds its key."""
+    """Whether this environment holds a key that may be one, or names a server of one's own."""
     key_variable: str
     producers: int
     """Live producers."""
@@ -63,17 +64,23 @@ async def readyz(request: Request) -> Response:
 async def providers(request: Request) -> Response:
     """The providers, which of them have a key here, and the producers that are there."""
     variables = variables_of(request)
-    keyed = with_keys(variables)
     live = view_of(request).producers.all()
-    return _json(Providers([_provider(name, keyed, live) for name in PROVIDERS], list(resolve("env", variables)), live))
+    return _json(Providers([_provider(name, variables, live) for name in PROVIDERS], _default(variables), live))
 
 
-def _provider(name: str, keyed: tuple[str, ...], live: list[Presence]) -> ProviderView:
+def _default(variables: Mapping[str, str]) -> list[str]:
+    try:
+        return list(resolve("env", variables))
+    except ValueError:  # a key that cannot be one: starting such a run tells which
+        return []
+
+
+def _provider(name: str, variables: Mapping[str, str], live: list[Presence]) -> ProviderView:
     own = [presence for presence in live if presence.provider == name]
     return ProviderView(
         provider=name,
         keyless=name in KEYLESS,
-        key=name in keyed,
+        key=name in with_keys(variables) and not problem_of(name, variables),
         key_variable=KEY_VARIABLES.get(name, ("",))[0],
         producers=len(own),
         busy=sum(1 for presence in own if presence.busy),

@@ -279,15 +279,26 @@ async def test_starts_shows_and_changes_runs(client: httpx.AsyncClient, orchestr
 
 
 async def test_a_run_that_names_no_provider_uses_those_with_keys(nats_url: str, orchestrator: Orchestrator) -> None:
-    async with gateway(nats_url, {"OPENAI_API_KEY": "secret-1"}) as client:
+    async with gateway(nats_url, {"OPENAI_API_KEY": "sk-secret-1"}) as client:
         await ready(client)
         await client.post("/api/runs", json={"topic": "Paris"})
         assert orchestrator.asked[0].spec.providers == ("openai",)
         answer = await client.get("/api/providers")
-        assert "secret-1" not in answer.text
+        assert "sk-secret-1" not in answer.text
         keys = {one["provider"]: (one["keyless"], one["key"]) for one in answer.json()["providers"]}
         assert (keys["openai"], keys["gemini"], keys["random"]) == ((False, True), (False, False), (True, False))
         assert answer.json()["default"] == ["openai"]
+
+
+async def test_a_key_that_cannot_be_one_breaks_nothing(nats_url: str, orchestrator: Orchestrator) -> None:
+    async with gateway(nats_url, {"OPENAI_API_KEY": "secret-1"}) as client:
+        await ready(client)
+        listed = {one["provider"]: one["key"] for one in (await client.get("/api/providers")).json()["providers"]}
+        assert listed["openai"] is False
+        assert (await client.post("/api/runs", json={"topic": "x", "providers": ["random"]})).status_code == 202
+        unnamed = await client.post("/api/runs", json={"topic": "x"})
+        assert (unnamed.status_code, "OPENAI_API_KEY" in unnamed.json()["detail"]) == (422, True)
+        assert "secret-1" not in unnamed.text
 
 
 async def test_live_producers_are_counted(client: httpx.AsyncClient, bus: Bus) -> None:

@@ -48,6 +48,6 @@ export class StartForm {
 }
 
 function note({ keyless, key, key_variable, producers }) {
-  const cost = keyless ? "free, no key" : key ? "has a key" : `no key here: set ${key_variable}`;
+  const cost = keyless ? "free, no key" : key ? "has a key" : `no usable key here: set ${key_variable}`;
   return producers ? `${cost} · ${producers} live` : cost;
 }
