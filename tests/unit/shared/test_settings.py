@@ -45,10 +45,10 @@ def test_the_process_environment_wins_over_the_file(tmp_path: Path, monkeypatch:
     [
         ("env", {}, ("local",)),
         ("env", {"OPENAI_API_KEY": ""}, ("local",)),
-        ("env", {"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"}, ("openai", "gemini")),
-        ("random", {"OPENAI_API_KEY": "k"}, ("random",)),
+        ("env", {"OPENAI_API_KEY": "sk-1", "GOOGLE_API_KEY": "g1"}, ("openai", "gemini")),
+        ("random", {"OPENAI_API_KEY": "odd"}, ("random",)),
         ("random, local,random", {}, ("random", "local")),
-        ("anthropic", {"ANTHROPIC_API_KEY": "k"}, ("anthropic",)),
+        ("anthropic", {"ANTHROPIC_API_KEY": "sk-ant-1"}, ("anthropic",)),
     ],
 )
 def test_a_choice_of_providers_is_resolved(choice: str, variables: dict[str, str], expected: tuple[str, ...]) -> None:
@@ -61,6 +61,12 @@ def test_a_choice_of_providers_is_resolved(choice: str, variables: dict[str, str
 def test_a_choice_that_cannot_be_met_is_told(choice: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         resolve(choice, {})
+
+
+def test_a_key_that_cannot_be_right_is_told_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="should start with 'sk-'") as refusal:
+        resolve("openai", {"OPENAI_API_KEY": "pk-0123456789"})
+    assert "0123456789" not in str(refusal.value)
 
 
 def test_a_key_counts_under_any_of_its_names() -> None:
