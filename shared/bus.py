@@ -430,7 +430,7 @@ class _Reader:
                     return []  # so that reading what is there does not wait for what may come
             try:
                 messages = await self._pull.fetch(READ_BATCH, timeout=IDLE_SECONDS)
-            except nats.errors.TimeoutError:
+            except TimeoutError:  # the client's own, or asyncio's when its clock runs out first
                 if not self._client.is_connected:
                     raise
                 return []
