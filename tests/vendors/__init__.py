@@ -1,0 +1,1 @@
+"""A server on loopback that speaks the protocols of OpenAI, Anthropic and Gemini, and misbehaves on command."""
