@@ -31,7 +31,7 @@ def _spread(words: Sequence[str], whole: Form) -> list[str]:
 def letters_of(short: Form, words: Sequence[str] = ()) -> str:
     """The letters of `words` (all of `short` by default) when they are an acronym, joined ("P&G" is "pg"); empty otherwise."""
     plain = [word for word in words or short.words if word != "and"]
-    if not plain or len(plain) > _MIN_LETTERS or not all(short.is_acronym(word) for word in plain):
+    if not plain or len(plain) > _MIN_LETTERS or not all(word in short.acronyms for word in plain):
         return ""
     joined = _in_digits("".join(plain))
     return joined if len(joined) >= _MIN_LETTERS else ""

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from services.orchestrator.dedupe.neighbours import Neighbours
 
-_LOOKED_AT: Final = 8
+_LOOKED_AT: Final = 5
 """Neighbours in meaning that are compared word by word."""
 _ASKED: Final = 2
 """Pairs a candidate that MiniLM is asked about at most: at 3 ms a text, this bounds the time of one decision."""
-_KEPT_FORMS: Final = 20_000
+_KEPT_FORMS: Final = 4096
 """Texts that stay taken apart, the latest used; about 2 KB each."""
 
 
 class Nearest(NamedTuple):
     """The accepted attribute nearest to a candidate."""
 
-    index: int | None = None
+    place: int | None = None
     tier: str = ""
     """The tier that makes them one; empty when they are two, or nobody knows."""
     score: float = 0.0
@@ -72,14 +72,11 @@ class Comparison:
     def why(self, a: str, b: str) -> Why:
         """The decision about two texts alone."""
         ours, theirs = form(a), form(b)
-        finding = self._judge.find(ours, theirs)
-        if self._neighbours is None:
+        finding = self._judge.objection(ours, theirs, self._judge.find(ours, theirs))
+        if self._neighbours is None or not finding.undecided:
             return finding.why
-        from services.orchestrator.dedupe import meaning
-
         one, other = _vectors_of([a, b])
-        fast = float(one @ other)
-        return meaning.opinion(ours, theirs, finding) if meaning.asks(finding, fast) else finding.why
+        return self._opinion(ours, theirs, finding, float(one @ other)) or finding.why
 
     def _by_meaning(
         self, ours: Form, near: Sequence[tuple[int, float]], compared: dict[int, Finding], accepted: Sequence[str]
@@ -89,16 +86,27 @@ class Comparison:
         best = Nearest()
         asked = 0
         for index, fast in near:
-            score = fast
-            if asked < _ASKED and meaning.asks(compared[index], fast):
-                asked += 1
-                why = meaning.opinion(self._form(accepted[index]), ours, compared[index])
-                if why.tier:
-                    return Nearest(index, why.tier, why.score)
-                score = why.score
-            if score > best.score and meaning.grey(compared[index], fast, score):
+            theirs, finding = self._form(accepted[index]), compared[index]
+            why = self._opinion(theirs, ours, finding, fast) if asked < _ASKED and finding.undecided else None
+            asked += why is not None
+            if why is not None and why.tier:
+                return Nearest(index, why.tier, why.score)
+            score = fast if why is None else why.score
+            nearer = score > best.score and finding.undecided and meaning.grey(fast, score)
+            if nearer and self._judge.objection(theirs, ours, finding).undecided:
                 best = Nearest(index, "", round(score, 4))
         return best
+
+    def _opinion(self, a: Form, b: Form, finding: Finding, fast: float) -> Why | None:
+        """What the models of meaning say of an undecided pair; None when they need not, or must not, be asked."""
+        from services.orchestrator.dedupe import meaning
+
+        parts = finding.parts
+        if parts is None or not meaning.asks(parts, fast) or not self._judge.ordinary(parts):
+            return None
+        if not self._judge.objection(a, b, finding).undecided:
+            return None
+        return meaning.opinion(a, b, parts, finding.why.words)
 
     def _form(self, text: str) -> Form:
         known = self._forms.get(text)

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 Tiers = Literal["exact", "fuzzy", "semantic"]
 
 DEFAULT_CAPACITY: Final = 1_000_000
-"""Attributes one list may hold: about 1.5 GB with everything on, a few hundred bytes each with equal keys alone."""
+"""Attributes one list may hold: about 1.5 GB with everything on, some 300 MB with equal keys alone."""
+
+_AT_ONCE: Final = 1024
+"""Texts a replay prepares together."""
 
 
 class Deduper:
     """Tells, one candidate after the other, which are new; what it calls new it accepts.
 
-    `tiers` says how far it looks: "exact" (equal keys), "fuzzy" (and rules, and slips of the pen), "semantic" (and synonyms, and
-    meaning). Decisions depend on the texts and their order alone: a batch gives the same verdicts as its items one by one.
+    `tiers` says how far it looks: "exact" (equal keys), "fuzzy" (and rules, and slips of the pen), "semantic" (and synonyms,
+    and meaning). Decisions depend on the texts and their order alone: a batch gives the verdicts its items would one by one.
     """
 
     def __init__(self, tiers: Tiers = "semantic", capacity: int = DEFAULT_CAPACITY) -> None:
@@ -57,8 +60,13 @@ class Deduper:
 
     def restore(self, texts: Iterable[str]) -> None:
         """Takes `texts` as accepted without deciding: after it, decisions are those of the deduper that accepted them."""
-        for text in texts:
-            self.add(text)
+        every = list(texts)
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            if self._comparison is not None:
+                self._comparison.prepare(some)
+            for text in some:
+                self.add(text)
 
     def why(self, a: str, b: str) -> Why:
         """Why `a` and `b` are one attribute, or two; the list plays no part."""
@@ -83,11 +91,11 @@ class Deduper:
             return Verdict(normalised, found, "exact", 1.0)
         nearest = comparison.nearest(text, self._texts)
         if nearest.tier:
-            return Verdict(normalised, nearest.index, nearest.tier, nearest.score)
+            return Verdict(normalised, nearest.place, nearest.tier, nearest.score)
         self._accept(text, normalised)
-        if nearest.index is None:
+        if nearest.place is None:
             return Verdict(normalised)
-        return Verdict(normalised, near=nearest.index, near_score=nearest.score)
+        return Verdict(normalised, near=nearest.place, near_score=nearest.score)
 
     def _accept(self, text: str, normalised: str) -> int:
         index = len(self._texts)

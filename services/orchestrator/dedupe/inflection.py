@@ -1,5 +1,6 @@
 """Two forms of one word: "save" and "saving", "cactus" and "cacti", "imminence" and "imminency"."""
 
+from functools import lru_cache
 from typing import Final
 
 from services.orchestrator.dedupe.lexicon import Lexicon
@@ -87,14 +88,20 @@ def same_verb(a: str, b: str, lexicon: Lexicon) -> bool:
 
 def same_root(a: str, b: str) -> bool:
     """Whether the two are one root with two endings of one sort, or a direction and its adjective ("east", "eastern")."""
-    if a + "ern" == b or b + "ern" == a:
-        return True
-    for endings in _NOUN_ENDINGS:
-        ours = {a[: -len(end)] for end in endings if a.endswith(end)}
-        theirs = {b[: -len(end)] for end in endings if b.endswith(end)}
-        if any(len(root) >= _MIN_ROOT for root in ours & theirs):
-            return True
-    return False
+    if a[:_MIN_ROOT] != b[:_MIN_ROOT]:
+        return a + "ern" == b or b + "ern" == a
+    return not _roots(a).isdisjoint(_roots(b))
+
+
+@lru_cache(maxsize=16_384)
+def _roots(word: str) -> frozenset[tuple[int, str]]:
+    """What may be left of `word` without an ending, with the sort of that ending."""
+    return frozenset(
+        (sort, word[: -len(end)])
+        for sort, endings in enumerate(_NOUN_ENDINGS)
+        for end in endings
+        if word.endswith(end) and len(word) - len(end) >= _MIN_ROOT
+    )
 
 
 def root(stem: str, lexicon: Lexicon) -> str:

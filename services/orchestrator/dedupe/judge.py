@@ -13,6 +13,7 @@ RULE: Final = 0.97
 INFLECTED: Final = 0.95
 TYPO: Final = 0.93
 SYNONYM: Final = 0.92
+"""Scores of the tiers without a measure of their own: how often each was right on lists of other fields, rounded."""
 
 _MAX_RANKS: Final = 4
 """Two words are synonyms when the ranks of the meaning they share add up to this at most: common for at least one of them."""
@@ -23,68 +24,72 @@ _MAX_RANKS_WITHIN: Final = 3
 _LONGEST_ACRONYM: Final = 3
 """Words an acronym may have: "P&G" has three."""
 
+_SHORTEST_JOINED: Final = 4
+"""Letters two texts must have at least to be one when only their spaces differ."""
+
 
 class Parts(NamedTuple):
-    """What two texts do not share: their words in order, as plain words."""
+    """What two texts do not share: plain words, in their order."""
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
-    shared: tuple[str, ...]
+    our_little: tuple[str, ...]
+    """The little words among them, which are free to come and go unless they oppose each other."""
+    their_little: tuple[str, ...]
 
-
-def _left(one: Form, other: Form) -> tuple[str, ...]:
-    """The telling words of `one` that `other` lacks."""
-    spare = Counter(other.stems)
-    left = []
-    for word, found in zip(one.words, one.stems, strict=True):
-        if spare[found] > 0:
-            spare[found] -= 1
-        elif word not in FREE:
-            left.append(word)
-    return tuple(left)
-
-
-def _shared(one: Form, other: Form) -> tuple[str, ...]:
-    theirs = set(other.stems)
-    return tuple(word for word, found in zip(one.words, one.stems, strict=True) if found in theirs and word not in FREE)
+    @property
+    def one_says_more(self) -> bool:
+        """Whether all words of one text stand in the other."""
+        return not self.ours or not self.theirs
 
 
 class Finding(NamedTuple):
-    """A decision, and what it leaves open."""
+    """A decision, and what it was made of."""
 
     why: Why
-    one_says_more: bool = False
-    """Whether all words of one text stand in the other."""
-    ordinary: bool = False
-    """Whether the words they do not share are ordinary English words, whose meaning a model can know."""
+    parts: Parts | None = None
+    """What the two do not share; None when that did not matter."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing makes the two one, and nothing speaks against it."""
+        return not self.why.tier and not self.why.veto
 
 
 class Judge:
-    """Compares two texts. Without a lexicon it knows letters and rules alone."""
+    """Compares two texts by letters, rules and, with `synonyms`, a dictionary's synonyms."""
 
-    def __init__(self, lexicon: Lexicon | None, synonyms: bool = True) -> None:
+    def __init__(self, lexicon: Lexicon, synonyms: bool) -> None:
         self._lexicon: Final = lexicon
         self._by_meaning: Final = synonyms
 
     def find(self, a: Form, b: Form) -> Finding:
-        """The decision, and what it leaves open for a model of meaning."""
-        why = self.why(a, b)
-        if why.tier or why.veto or self._lexicon is None:
-            return Finding(why)
-        ours, theirs = _left(a, b), _left(b, a)
-        ordinary = all(self._lexicon.common(word) for word in (*ours, *theirs))
-        return Finding(why, not ours or not theirs, ordinary)
-
-    def why(self, a: Form, b: Form) -> Why:
-        """The decision, without vectors: a tier, or a veto, or neither, when only their meaning can tell."""
+        """The decision: a tier, or a veto, or neither, when only a model of meaning can tell."""
         if a.key == b.key:
-            return Why("exact", 1.0, "", f"both are “{a.key}” once normalised")
-        found = self._gloss(a, b)
-        if found is not None:
-            return found
-        if len(a.joined) > 3 and a.joined == b.joined:
-            return Why("rule", RULE, "", "the same letters, spaces apart")
-        return self._parts(a, b)
+            return Finding(Why("exact", 1.0, "", f"both are “{a.key}” once normalised"))
+        if len(a.joined) >= _SHORTEST_JOINED and a.joined == b.joined:
+            return Finding(Why("rule", RULE, "", "the same letters, spaces apart"))
+        glossed = self._gloss(a, b)
+        if glossed is not None:
+            return Finding(glossed)
+        parts = _parts(a, b)
+        why = self._acronym(a, b, parts)
+        if why is not None:
+            return Finding(why, parts)
+        if a.numbers != b.numbers:
+            return Finding(_vetoed("numbers differ", parts), parts)
+        why = self._decide(a, b, parts)
+        return self.objection(a, b, Finding(why, parts)) if why.tier else Finding(why, parts)
+
+    def objection(self, a: Form, b: Form, finding: Finding) -> Finding:
+        """`finding`, unless words on both sides speak against it. `find` leaves this to be asked of what it cannot decide."""
+        parts = finding.parts
+        veto = "" if parts is None or finding.why.veto else self._veto(a, b, parts)
+        return finding if parts is None or not veto else Finding(_vetoed(veto, parts), parts)
+
+    def ordinary(self, parts: Parts) -> bool:
+        """Whether what the two do not share is all ordinary English words, whose meaning a model can know."""
+        return all(self._lexicon.common(word) for word in (*parts.ours, *parts.theirs))
 
     def _gloss(self, a: Form, b: Form) -> Why | None:
         (head, gloss), (other_head, other_gloss) = a.gloss, b.gloss
@@ -95,20 +100,13 @@ class Judge:
         if not gloss and not other_gloss:
             return None
         inner, outer, bare = (head, gloss, b) if gloss else (other_head, other_gloss, a)
-        if form(inner).key == bare.key or self.why(form(inner), bare).tier in ("rule", "exact"):
+        if self.find(form(inner), bare).why.tier in ("rule", "exact"):
             return Why("rule", RULE, "", f"“{outer}” only explains “{inner}”")
         if outer[:1].isupper() and form(outer).key == bare.key:
             return Why("rule", RULE, "", f"“{outer}” is another name of “{inner}”")
         return None
 
-    def _parts(self, a: Form, b: Form) -> Why:
-        parts = Parts(_left(a, b), _left(b, a), _shared(a, b))
-        acronym = self._acronym(a, b, parts)
-        if acronym is not None:
-            return acronym
-        veto = self._veto(a, b, parts)
-        if veto:
-            return Why("", 0.0, veto, f"{veto}: “{' '.join(parts.ours)}” and “{' '.join(parts.theirs)}”")
+    def _decide(self, a: Form, b: Form, parts: Parts) -> Why:
         if not parts.ours and not parts.theirs:
             return Why("rule", RULE, "", "only words that come and go freely differ")
         whole = self._synonyms(" ".join(a.content_words), " ".join(b.content_words))
@@ -119,13 +117,11 @@ class Judge:
             return Why("rule", RULE, "", "one name, with and without middle names")
         if person == "differ":
             return Why("", 0.0, "names differ", "two people with one last name")
-        if not parts.ours or not parts.theirs:
-            return self._one_says_more(a, b, parts)
-        return self._pairs(a, b, parts)
+        return self._one_says_more(a, b, parts) if parts.one_says_more else self._pairs(a, b, parts)
 
     def _acronym(self, a: Form, b: Form, parts: Parts) -> Why | None:
         for one, other, left, rest in ((a, b, parts.ours, parts.theirs), (b, a, parts.theirs, parts.ours)):
-            if not left or len(left) > _LONGEST_ACRONYM:
+            if not left or len(left) > _LONGEST_ACRONYM or not all(word in one.acronyms for word in left if word != "and"):
                 continue
             for phrase in (_span(other, rest), rest) if rest else (other.words,):
                 if acronyms.stands_for(one, left, other, phrase):
@@ -133,18 +129,16 @@ class Judge:
         return None
 
     def _veto(self, a: Form, b: Form, parts: Parts) -> str:
-        if a.numbers != b.numbers:
-            return "numbers differ"
         if opposites.negations(a.words) != opposites.negations(b.words):
             return "one is negated"
-        for ours in parts.ours:
-            for theirs in parts.theirs:
-                if opposites.words_oppose(ours, theirs, self._lexicon):
-                    return "opposites"
+        theirs = (*parts.theirs, *parts.their_little)
+        for word in (*parts.ours, *parts.our_little):
+            if any(opposites.words_oppose(word, other, self._lexicon) for other in theirs):
+                return "opposites"
         return ""
 
     def _synonyms(self, ours: str, theirs: str, most: int = _MAX_RANKS) -> Why | None:
-        if self._lexicon is None or not self._by_meaning:
+        if not self._by_meaning:
             return None
         ranks = self._lexicon.shared_sense(ours, theirs)
         if ranks is None or sum(ranks) > most:
@@ -159,49 +153,88 @@ class Judge:
         return Why("", 0.0, "", f"one says more: “{' '.join(extra)}”")
 
     def _pairs(self, a: Form, b: Form, parts: Parts) -> Why:
-        ours, theirs = " ".join(parts.ours), " ".join(parts.theirs)
         if "".join(parts.ours) == "".join(parts.theirs):
             return Why("rule", RULE, "", "the same letters, spaces apart")
-        if parts.shared or len(a.words) == len(b.words) == 1:
-            phrase = self._synonyms(ours, theirs)
-            if phrase is not None:
-                return phrase
+        within = len(a.content) > len(parts.ours)
+        phrase = self._synonyms(" ".join(parts.ours), " ".join(parts.theirs), _MAX_RANKS_WITHIN) if within else None
+        if phrase is not None:
+            return phrase
         if len(parts.ours) != len(parts.theirs):
             return self._undecided(a, b, parts)
-        found = [self._pair(a, b, one, other, bool(parts.shared)) for one, other in zip(parts.ours, parts.theirs, strict=True)]
-        if any(why is None for why in found):
-            return self._undecided(a, b, parts)
-        return min((why for why in found if why is not None), key=lambda why: why.score)
+        weakest = Why("rule", 1.0, "", "")
+        for one, other in zip(parts.ours, parts.theirs, strict=True):
+            why = self._pair(a, b, one, other, within)
+            if why is None:
+                return self._undecided(a, b, parts)
+            weakest = min(weakest, why, key=lambda found: found.score)
+        return weakest
 
-    def _pair(self, a: Form, b: Form, ours: str, theirs: str, context: bool) -> Why | None:
+    def _pair(self, a: Form, b: Form, ours: str, theirs: str, within: bool) -> Why | None:
         """Whether two words that stand against each other are one, given whether other words are shared."""
+        if ours[0] == theirs[0]:
+            alike = self._alike(a, b, ours, theirs)
+            if alike is not None:
+                return alike
+        if not within:
+            return None
+        if inflection.same_verb(ours, theirs, self._lexicon):
+            return Why("rule", INFLECTED, "", f"“{ours}” and “{theirs}” are forms of one verb")
+        return self._synonyms(ours, theirs, _MAX_RANKS_WITHIN)
+
+    def _alike(self, a: Form, b: Form, ours: str, theirs: str) -> Why | None:
+        """Whether the letters of two words make them one."""
         named = ours in a.capitalised and theirs in b.capitalised
-        if named and self._lexicon is not None:
-            named = self._lexicon.names_only(ours) and self._lexicon.names_only(theirs)
-        if not named and inflection.plural(ours, theirs) and not (a.is_acronym(ours) or b.is_acronym(theirs)):
+        named = named and self._lexicon.names_only(ours) and self._lexicon.names_only(theirs)
+        if not named and inflection.plural(ours, theirs) and not (ours in a.acronyms or theirs in b.acronyms):
             return Why("rule", INFLECTED, "", f"“{ours}” and “{theirs}” are singular and plural")
         if typo.slip(ours, theirs, named, self._lexicon):
             return Why("typo", TYPO, "", f"“{ours}” and “{theirs}” differ by a slip of the pen")
-        if self._lexicon is None:
-            return None
-        if inflection.same_root(ours, theirs) or (context and inflection.same_verb(ours, theirs, self._lexicon)):
+        if not named and inflection.same_root(ours, theirs):
             return Why("rule", INFLECTED, "", f"“{ours}” and “{theirs}” are forms of one word")
-        return self._synonyms(ours, theirs, _MAX_RANKS_WITHIN) if context else None
+        return None
 
     def _undecided(self, a: Form, b: Form, parts: Parts) -> Why:
         if self._names(a, parts.ours) and self._names(b, parts.theirs):
-            return Why("", 0.0, "names differ", f"“{' '.join(parts.ours)}” and “{' '.join(parts.theirs)}” are two names")
+            return _vetoed("names differ", parts)
         return Why("", 0.0, "", f"“{' '.join(parts.ours)}” against “{' '.join(parts.theirs)}”")
 
-    def _names(self, form: Form, words: Sequence[str]) -> bool:
+    def _names(self, text: Form, words: Sequence[str]) -> bool:
         """Whether one of `words` is a name, and no word that only stands with a capital ("Museum")."""
-        return any(form.is_name(word) and not (self._lexicon is not None and self._lexicon.common(word)) for word in words)
+        return any(text.is_name(word) and not self._lexicon.common(word) for word in words)
+
+
+def _vetoed(veto: str, parts: Parts) -> Why:
+    ours, theirs = " ".join(parts.ours or parts.our_little), " ".join(parts.theirs or parts.their_little)
+    return Why("", 0.0, veto, f"{veto}: “{ours}” and “{theirs}”" if ours and theirs else f"{veto}: “{ours or theirs}” is more")
+
+
+def _parts(a: Form, b: Form) -> Parts:
+    ours, theirs = _left(a, b), _left(b, a)
+    return Parts(
+        tuple(word for word in ours if word not in FREE),
+        tuple(word for word in theirs if word not in FREE),
+        tuple(word for word in ours if word in FREE),
+        tuple(word for word in theirs if word in FREE),
+    )
+
+
+def _left(one: Form, other: Form) -> tuple[str, ...]:
+    """The words of `one` that `other` lacks."""
+    theirs = set(other.stems)
+    if len(theirs) == len(other.stems) and len(set(one.stems)) == len(one.stems):  # no word twice: no need to count
+        return tuple(word for word, found in zip(one.words, one.stems, strict=True) if found not in theirs)
+    spare = Counter(other.stems)
+    left = []
+    for word, found in zip(one.words, one.stems, strict=True):
+        if spare[found] > 0:
+            spare[found] -= 1
+        else:
+            left.append(word)
+    return tuple(left)
 
 
 def _span(whole: Form, words: Sequence[str]) -> tuple[str, ...]:
     """The words of `whole` from the first to the last of `words`, with the little ones between them."""
-    if not words:
-        return ()
     start = whole.words.index(words[0])
     end = len(whole.words) - whole.words[::-1].index(words[-1])
     return whole.words[start:end]

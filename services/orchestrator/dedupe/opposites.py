@@ -1,11 +1,13 @@
 """Words that must not be taken for one another however alike the texts around them are."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from services.orchestrator.dedupe.lexicon import Lexicon
+from services.orchestrator.dedupe.word_list import word_set
 
-_NEGATIONS: Final = frozenset({"no", "not", "never", "without", "non", "nor", "neither"})
+_NEGATIONS: Final = word_set("no not never without non nor neither")
 
 _POLAR: Final = tuple(
     tuple(frozenset(side.split()) for side in line.split("|"))
@@ -127,8 +129,9 @@ _OPPOSED_STARTS: Final = (
     ("as", "des"),
     ("ac", "de"),
 )
-_OTHERING_STARTS: Final = frozenset(
-    ["a", "ab", "an", "ante", "anti", "arch", "auto", "bi", "co", "counter", "de", "di", "dis", "ex", "extra", "fore", "grand", "great", "hemi", "il", "im", "in", "infra", "inter", "intra", "ir", "mega", "meta", "micro", "mid", "mini", "mis", "mono", "multi", "neo", "non", "out", "over", "pan", "para", "poly", "post", "pre", "proto", "pseudo", "quasi", "re", "self", "semi", "step", "sub", "super", "tetra", "trans", "tri", "ultra", "un", "under", "uni", "vice"]
+_OTHERING_STARTS: Final = word_set(
+    "a ab an ante anti arch auto bi co counter de di dis ex extra fore grand great hemi il im in infra inter intra ir mega meta micro mid "
+    "mini mis mono multi neo non out over pan para poly post pre proto pseudo quasi re self semi step sub super tetra trans tri ultra un under uni vice"
 )
 """Beginnings that make another word of the one they stand before, known or not."""
 _OPPOSED_ENDS: Final = (
@@ -148,29 +151,44 @@ _OPPOSED_ENDS: Final = (
     ("ic", "ous"),
 )
 _MIN_REST: Final = 3
+"""Letters that must be left beside a beginning or an ending."""
+_LONGEST_SHARED: Final = 3
+"""Letters two opposed beginnings may share at their end ("hyper" and "under" share "er"), or endings at their start."""
+_STARTS: Final = frozenset(pair for one, other in _OPPOSED_STARTS for pair in ((one, other), (other, one)))
+_ENDS: Final = frozenset(pair for one, other in _OPPOSED_ENDS for pair in ((one, other), (other, one)))
 
 
-def _parted(a: str, b: str, starts: tuple[str, str]) -> bool:
-    one, other = starts
-    return (
-        a.startswith(one) and b.startswith(other) and a[len(one) :] == b[len(other) :] and len(a) - len(one) >= _MIN_REST
-    ) or (b.startswith(one) and a.startswith(other) and b[len(one) :] == a[len(other) :] and len(b) - len(one) >= _MIN_REST)
+def _shared_end(a: str, b: str) -> int:
+    size = 0
+    for one, other in zip(reversed(a), reversed(b), strict=False):
+        if one != other:
+            break
+        size += 1
+    return size
 
 
-def _ends_opposed(a: str, b: str, ends: tuple[str, str]) -> bool:
-    one, other = ends
-    return (a.endswith(one) and b == a[: -len(one)] + other and len(a) - len(one) >= _MIN_REST) or (
-        b.endswith(one) and a == b[: -len(one)] + other and len(b) - len(one) >= _MIN_REST
-    )
+def _shared_start(a: str, b: str) -> int:
+    size = 0
+    for one, other in zip(a, b, strict=False):
+        if one != other:
+            break
+        size += 1
+    return size
 
 
 def affixes_oppose(a: str, b: str) -> bool:
-    """Whether a beginning or an ending turns one word into the other's opposite or neighbour ("un-", "hyper-"/"hypo-", "-less")."""
-    if len(a) > len(b):
-        a, b = b, a
-    if b.endswith(a) and len(a) >= _MIN_REST and b[: -len(a)] in _OTHERING_STARTS:
-        return True
-    return any(_parted(a, b, starts) for starts in _OPPOSED_STARTS) or any(_ends_opposed(a, b, ends) for ends in _OPPOSED_ENDS)
+    """Whether a beginning or an ending makes one word the other's opposite or neighbour ("un-", "hyper-"/"hypo-", "-less")."""
+    size = _shared_end(a, b)
+    for rest in range(size, max(_MIN_REST, size - _LONGEST_SHARED) - 1, -1):
+        starts = (a[: len(a) - rest], b[: len(b) - rest])
+        if (
+            starts in _STARTS
+            or (not starts[0] and starts[1] in _OTHERING_STARTS)
+            or (not starts[1] and starts[0] in _OTHERING_STARTS)
+        ):
+            return True
+    size = _shared_start(a, b)
+    return any((a[rest:], b[rest:]) in _ENDS for rest in range(size, max(_MIN_REST, size - _LONGEST_SHARED) - 1, -1))
 
 
 def _sides(a: str, b: str) -> Iterator[tuple[int, int | None]]:
@@ -179,15 +197,16 @@ def _sides(a: str, b: str) -> Iterator[tuple[int, int | None]]:
         yield side, next((its for its_number, its in _SIDES.get(b, ()) if its_number == number), None)
 
 
-def words_oppose(a: str, b: str, lexicon: Lexicon | None) -> bool:
+@lru_cache(maxsize=65_536)
+def words_oppose(a: str, b: str, lexicon: Lexicon) -> bool:
     """Whether the two words (plain or stems) exclude each other."""
     if a == b:
         return False
-    if any(b_side is not None and a_side != b_side for a_side, b_side in _sides(a, b)):
+    if a in _SIDES and any(b_side is not None and a_side != b_side for a_side, b_side in _sides(a, b)):
         return True
     if affixes_oppose(a, b):
         return True
-    return lexicon is not None and lexicon.opposite(a, b)
+    return lexicon.opposite(a, b)
 
 
 def negations(words: tuple[str, ...]) -> int:

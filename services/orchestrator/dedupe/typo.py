@@ -5,6 +5,7 @@ from typing import Final
 from rapidfuzz.distance import OSA
 
 from services.orchestrator.dedupe.lexicon import Lexicon
+from services.orchestrator.dedupe.word_list import word_list
 
 SHORT: Final = 5
 """Below this many letters one changed letter makes another word too often."""
@@ -13,7 +14,7 @@ LONG: Final = 9
 
 _ALIKE: Final = tuple(
     frozenset(pair.split("/"))
-    for pair in ["v/w", "i/y", "c/k", "s/z", "k/q", "u/w", "u/v", "i/j", "e/ie", "ph/f", "ck/k", "c/ck", "th/t", "kh/h", "gh/g", "sch/sh", "s/sh", "ts/c", "ou/u", "oo/u", "ee/i"]
+    for pair in word_list("v/w i/y c/k s/z k/q u/w u/v i/j e/ie ph/f ck/k c/ck th/t kh/h gh/g sch/sh s/sh ts/c ou/u oo/u ee/i")
 )
 """Letters that stand for one sound in two ways of writing a name."""
 
@@ -53,7 +54,7 @@ def _undoubled(word: str) -> str:
     return "".join(char for at, char in enumerate(word) if at == 0 or word[at - 1] != char)
 
 
-def slip(a: str, b: str, names: bool, lexicon: Lexicon | None) -> bool:
+def slip(a: str, b: str, names: bool, lexicon: Lexicon) -> bool:
     """Whether one is a slip of the other (both plain words).
 
     Two known words never are. Two names that are both unknown only are when they sound alike: "Zhanjiang" and "Zhenjiang" are
@@ -64,7 +65,7 @@ def slip(a: str, b: str, names: bool, lexicon: Lexicon | None) -> bool:
     distance = OSA.distance(a, b, score_cutoff=2)
     if distance > (2 if min(len(a), len(b)) >= LONG and a[:2] == b[:2] else 1):
         return False
-    known = (lexicon.known(a), lexicon.known(b)) if lexicon is not None else (False, False)
+    known = (lexicon.known(a), lexicon.known(b))
     if all(known):
         return False
     if not any(known):

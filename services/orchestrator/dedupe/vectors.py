@@ -1,4 +1,4 @@
-"""What a short text is about, as a vector: the mean of the vectors of its word pieces, by wordllama (no network, one thread)."""
+"""What a short text is about, as a vector: the mean of the vectors of its word pieces, by wordllama, on one thread."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import wordllama
+import wordllama  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
