@@ -6,22 +6,47 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from shared.messages import RunSpec, Status
+from shared.messages import ProviderCounts, RunSpec, Status
 
 FORMAT = "1.0"
 """Version of the layout of the four files."""
 
 
 class ProviderRecord(Struct):
-    """What one provider did in a run. What only the run's end tells is None before."""
+    """What one provider, or one of its models, did in a run. What only the run's end tells is None before."""
 
     candidates: int = 0
     accepted: int = 0
     duplicates: int = 0
     calls: int | None = None
     failed: int | None = None
+    errors: dict[str, int] | None = None
+    """Failed calls by kind."""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usd: float | None = None
+    """Dollars; None also when a call had no price."""
+    mean_seconds: float | None = None
+    """Mean latency of a call."""
+    unique_per_call: float | None = None
+    unique_per_dollar: float | None = None
+    """None also when the calls cost nothing."""
+    left: str | None = None
+    """Why it left the run; empty if it did not."""
+
+    def close(self, counts: ProviderCounts) -> None:
+        """Take in what the run's end tells."""
+        self.calls, self.failed, self.errors = counts.calls, counts.failed, counts.errors
+        self.input_tokens, self.output_tokens = counts.input_tokens, counts.output_tokens
+        self.cached_tokens, self.reasoning_tokens = counts.cached_tokens, counts.reasoning_tokens
+        self.usd, self.left = counts.usd, counts.left
+        if counts.calls:
+            self.mean_seconds = round(counts.seconds / counts.calls, 3)
+            self.unique_per_call = round(self.accepted / counts.calls, 3)
+        if counts.usd:
+            self.unique_per_dollar = round(self.accepted / counts.usd, 1)
 
 
 class Metadata(Struct, kw_only=True):
@@ -46,7 +71,13 @@ class Metadata(Struct, kw_only=True):
     seconds: float = 0
     """Time spent running; pauses are left out once the run has ended."""
     attributes_per_minute: float = 0
+    calls: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
+    """Dollars spent; None before the end, and when a part of it is unknown."""
     providers: dict[str, ProviderRecord]
+    models: dict[str, ProviderRecord]
+    """The same by `<provider>/<model>`."""
     digest: str = ""
     files: tuple[str, ...]
     epoch: str

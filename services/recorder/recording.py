@@ -65,6 +65,7 @@ class Recording:
             settings=started.spec if started else None,
             started=started.at if started else "",
             providers=defaultdict(ProviderRecord, {p: ProviderRecord() for p in (started.spec.providers if started else ())}),
+            models=defaultdict(ProviderRecord),
             files=FILES,
             epoch=epoch,
         )
@@ -94,15 +95,17 @@ class Recording:
         # Whatever some reader may take for the end of a line would make two attributes of one.
         self._text_lines.append(" ".join(accepted.text.splitlines()).encode() + b"\n")
         self._metadata.accepted += 1
-        self._metadata.providers[accepted.provider].accepted += 1
-        self._heard_of(accepted.provider, accepted.at)
+        for record in self._records(accepted):
+            record.accepted += 1
+        self._heard_of(accepted)
 
     def absorb(self, duplicate: Duplicate) -> None:
         """Take one duplicate."""
         self._absorbed.add(duplicate.of, duplicate.text)
         self._metadata.duplicates += 1
-        self._metadata.providers[duplicate.provider].duplicates += 1
-        self._heard_of(duplicate.provider, duplicate.at)
+        for record in self._records(duplicate):
+            record.duplicates += 1
+        self._heard_of(duplicate)
 
     def skip(self) -> None:
         """Count an entry that could not be read."""
@@ -126,10 +129,16 @@ class Recording:
             duplicates=self._metadata.duplicates,
         )
 
-    def _heard_of(self, provider: str, at: str) -> None:
+    def _records(self, decision: Accepted | Duplicate) -> tuple[ProviderRecord, ProviderRecord]:
+        """The records of the provider and of the model that a decision is about."""
+        metadata = self._metadata
+        return metadata.providers[decision.provider], metadata.models[f"{decision.provider}/{decision.model}"]
+
+    def _heard_of(self, decision: Accepted | Duplicate) -> None:
         self._metadata.candidates += 1
-        self._metadata.providers[provider].candidates += 1
-        self._metadata.seconds = seconds_between(self._metadata.started, at)
+        for record in self._records(decision):
+            record.candidates += 1
+        self._metadata.seconds = seconds_between(self._metadata.started, decision.at)
         self._changed = True
 
     # ---- the chain ---------------------------------------------------------------------------------------------
@@ -193,10 +202,11 @@ class Recording:
         metadata.late = finished.late
         metadata.candidates += finished.late
         metadata.seconds = finished.seconds or metadata.seconds
+        metadata.calls, metadata.tokens, metadata.usd = finished.calls, finished.tokens, finished.usd
         for provider, counts in finished.providers.items():
-            record = metadata.providers[provider]
-            record.calls, record.failed = counts.calls, counts.failed
-            record.input_tokens, record.output_tokens = counts.input_tokens, counts.output_tokens
+            metadata.providers[provider].close(counts)
+        for model, counts in finished.models.items():
+            metadata.models[model].close(counts)
 
     def _write_metadata(self) -> None:
         seconds = self._metadata.seconds

@@ -78,7 +78,7 @@ def check_files(folder: Path) -> dict[str, Any]:
     assert [a["ordinal"] for a in listed] == list(range(1, len(lines) + 1))
     assert len({key(line) for line in lines}) == len(lines), "an attribute stands in the list twice"
     assert metadata["accepted"] == len(lines)
-    assert metadata["candidates"] == metadata["accepted"] + metadata["duplicates"]
+    assert metadata["candidates"] == metadata["accepted"] + metadata["duplicates"] + metadata["late"]
     assert metadata["ended"]
     return metadata
 

@@ -79,6 +79,10 @@ class RunLog:
             duplicates=self.duplicates,
             input_tokens=1000,
             output_tokens=500,
+            cached_tokens=100,
+            usd=0.02,
+            seconds=25.0,
+            errors={"rate_limit": 1},
         )
         finished = Finished(
             run=self.run,
@@ -89,6 +93,10 @@ class RunLog:
             late=2,
             seconds=30.0,
             providers={"random": counts},
+            models={"random/zipf-1": counts},
+            calls=10,
+            tokens=1500,
+            usd=0.02,
             digest=self.digest,
             at="2026-11-24T10:32:38.000+00:00",
         )

@@ -92,6 +92,23 @@ def test_the_files_hold_the_run(opened: OpenArchive, tmp_path: Path) -> None:
         "absorbed": {"count": 3, "texts": ["eiffel tower", "EIFFEL TOWER"]},
     }
     assert (copy(folder)[0]["epoch"], copy(folder)[0]["sequence"]) == ("epoch1", 8)
+    did = {
+        "candidates": 9,
+        "accepted": 5,
+        "duplicates": 4,
+        "calls": 10,
+        "failed": 1,
+        "errors": {"rate_limit": 1},
+        "input_tokens": 1000,
+        "output_tokens": 500,
+        "cached_tokens": 100,
+        "reasoning_tokens": 0,
+        "usd": 0.02,
+        "mean_seconds": 2.5,
+        "unique_per_call": 0.5,
+        "unique_per_dollar": 250.0,
+        "left": "",
+    }
     assert metadata(folder) == {
         "version": "1.0",
         "run": log.run,
@@ -108,17 +125,11 @@ def test_the_files_hold_the_run(opened: OpenArchive, tmp_path: Path) -> None:
         "malformed": 0,
         "seconds": 30.0,
         "attributes_per_minute": 10.0,
-        "providers": {
-            "random": {
-                "candidates": 9,
-                "accepted": 5,
-                "duplicates": 4,
-                "calls": 10,
-                "failed": 1,
-                "input_tokens": 1000,
-                "output_tokens": 500,
-            }
-        },
+        "calls": 10,
+        "tokens": 1500,
+        "usd": 0.02,
+        "providers": {"random": did},
+        "models": {"random/zipf-1": did},
         "digest": log.digest,
         "files": ["output.txt", "output.json", "output.jsonl", "metadata.json"],
         "epoch": "epoch1",
