@@ -1,5 +1,6 @@
 """The prompts: text files in `prompts/`, filled with a task. Every prompt carries what the other producers found."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -21,24 +22,24 @@ def chat(task: Task) -> str:
     return "\n\n".join(parts)
 
 
-def completion(task: Task, max_tokens: int) -> str:
-    """The few-shot prompt for a small model that only continues text: the list so far, to be continued.
+def completion(task: Task, listed: Sequence[str], max_tokens: int) -> str:
+    """The few-shot prompt for a small model that continues text: two lists as examples, then this one as far as it goes.
 
-    Of the avoid list it holds as much as fits into `max_tokens`, the most important nearest to the end, where such a model
-    looks most.
+    Of `listed` it holds as much as fits into `max_tokens`. The form is the chat template of the model in `local_model`.
     """
-    head = _template("completion.txt").format(topic=task.topic, about=f", {task.facet}" if task.facet else "").strip()
-    left = max_tokens - tokens(head)
-    listed: list[str] = []
-    for text in task.avoid:
-        left -= tokens(f"\n- {text}")
+    topic = f"{task.topic}, {task.facet}" if task.facet else task.topic
+    prompt = _template("completion.txt").format(topic=topic.replace("<|", "< |"))  # a topic must not end its turn
+    left = max_tokens - tokens(prompt)
+    for text in listed:
+        line = f"- {text}\n"
+        left -= tokens(line)
         if left < 0:
             break
-        listed.append(text)
-    return "\n- ".join([head, *reversed(listed)]) + "\n-"
+        prompt += line
+    return prompt + "-"
 
 
 def tokens(text: str) -> int:
-    """At most how many tokens a text has: about three letters each, other scripts up to one a byte."""
+    """At most how many tokens a text has: one for about three letters, in other scripts up to one a byte."""
     other = sum(len(c.encode("utf-8", "replace")) for c in text if not c.isascii())
-    return (len(text) - other) // 3 + other + 1 if other < len(text) else other + 1
+    return sum(c.isascii() for c in text) // 3 + other + 1

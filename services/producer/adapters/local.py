@@ -1,14 +1,18 @@
-"""The local model, a small one that continues text: the same SDK, the completion endpoint, and a few-shot prompt."""
+"""The local model: so small that a long list leads it astray. It is asked for a few items at a time, again and again."""
 
+import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI, AsyncStream, OpenAIError
+from openai.types import Completion, CompletionChoice
 
 from services.producer.adapters.contract import End, ModelError
 from services.producer.adapters.openai import SILENCE_SECONDS
 from services.producer.adapters.openai_errors import in_words
-from services.producer.prompt import completion, tokens
+from services.producer.prompt import completion
 from shared.messages import Task
 
 DEFAULT_URL = "http://127.0.0.1:8084/v1"
@@ -17,17 +21,80 @@ DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 CONTEXT = 2048
 """Tokens of prompt and answer together, as `services/local_model` serves it."""
 
-ANSWER = 700
-"""At most of them for the answer."""
+ROUND_TOKENS = 32
+"""Of one answer: three or four items; further ones repeat the first or leave the topic."""
 
-TOKENS_PER_ATTRIBUTE = 8
+LISTED = 6
+"""Items that a prompt shows as the list so far, others in each round. With more of them the model copies."""
 
-SAMPLING = {"min_p": 0.05, "repeat_penalty": 1.1, "repeat_last_n": 256}
-"""What llama.cpp offers beyond OpenAI's parameters."""
+FREE_ROUNDS = 2
+"""Rounds of a call that may begin with any letter."""
+
+INITIALS = "ABCDEFGHIJKLMNOPRSTUVW"
+"""Letters that the other rounds begin with: left to itself the model names the same dozen things for ever."""
+
+TEMPERATURE = 0.75
+"""Share of the task's temperature: beyond it, words fall apart."""
+
+ABSURD = -8.0
+"""Logarithm of a token's probability: the model was forced there by the initial, and what follows is no word."""
 
 
-class Completion:
-    """Streams completions of a list."""
+SAME_START = 3
+"""Items of one call that begin with the same two words ("Notre Dame de …"): a small model goes on so for ever."""
+
+
+class _Sieve:
+    """What the list holds already. The model cannot heed a long list of what to avoid, so it is heeded here."""
+
+    def __init__(self, avoid: list[str]) -> None:
+        self.known = list(avoid)
+        self.found = 0
+        self._avoided = {text.casefold() for text in avoid}
+        self._starts: Counter[str] = Counter()
+
+    def passes(self, line: str) -> bool:
+        """Whether a line brings something new."""
+        text = line.strip(" -\n")
+        plain = text.casefold()
+        if plain in self._avoided or self._starts[_start(text)] >= SAME_START:
+            return False
+        self._avoided.add(plain)
+        self._starts[_start(text)] += 1
+        self.known.append(text)
+        self.found += 1
+        return True
+
+
+def _start(text: str) -> str:
+    return " ".join(text.casefold().split()[:2])
+
+
+@dataclass(slots=True)
+class _Line:
+    """The line that is being written."""
+
+    text: str = ""
+    least: float = 0.0
+
+    def take(self, choice: CompletionChoice) -> str:
+        """Add a token; returns what has become complete with it, unless the model itself found it absurd."""
+        content = getattr(choice.logprobs, "content", None) or [{}]  # llama.cpp answers as chat completions do
+        head, newline, rest = choice.text.partition("\n")
+        self.text += head
+        if not newline:
+            self.least = min(self.least, content[0].get("logprob", 0.0))
+            return ""
+        done = self.end()
+        self.text, self.least = rest, 0.0
+        return done
+
+    def end(self) -> str:
+        return f"{self.text}\n" if self.least > ABSURD else ""
+
+
+class LocalModel:
+    """Streams short completions of a list until there are as many items as asked for."""
 
     def __init__(self, client: AsyncOpenAI, model: str) -> None:
         self._client = client
@@ -35,37 +102,65 @@ class Completion:
 
     async def complete(self, task: Task) -> AsyncGenerator[str | End, None]:
         """See Adapter."""
-        answer = min(ANSWER, task.count * TOKENS_PER_ATTRIBUTE)
-        prompt = completion(task, CONTEXT - answer - tokens(task.topic))
+        rng = random.Random(f"{task.seed} {task.ordinal}")  # noqa: S311 (must repeat, need not be secret)
+        sieve = _Sieve(task.avoid)
+        input_tokens = output_tokens = 0
+        for number in range(FREE_ROUNDS + task.count // 2):
+            if sieve.found >= task.count:
+                break
+            initial = rng.choice(INITIALS) if number >= FREE_ROUNDS and task.topic.isascii() else ""
+            listed = rng.sample(sieve.known, min(LISTED, len(sieve.known)))
+            async with aclosing(self._round(task, listed, initial, rng.getrandbits(31))) as lines:
+                async for piece in lines:
+                    if isinstance(piece, End):
+                        input_tokens += piece.input_tokens
+                        output_tokens += piece.output_tokens
+                    elif sieve.passes(piece):
+                        yield piece
+        yield End(input_tokens, output_tokens)
+
+    async def _round(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncGenerator[str | End, None]:
+        """One short answer: its complete lines, then its tokens."""
+        line = _Line()
+        finish = ""
         try:
-            stream = await self._client.completions.create(
-                model=task.model or self.model,
-                prompt=prompt,
-                max_tokens=answer,
-                temperature=task.temperature,
-                seed=task.seed + task.ordinal,
-                stop=["\n\n"],
-                stream=True,
-                stream_options={"include_usage": True},
-                extra_body=SAMPLING,
-            )
-            input_tokens = output_tokens = 0
-            finish = ""
-            async with aclosing(stream):
+            async with aclosing(await self._ask(task, listed, initial, seed)) as stream:
                 async for chunk in stream:
                     if chunk.usage:
-                        input_tokens, output_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+                        yield End(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
                     for choice in chunk.choices:
                         finish = choice.finish_reason or finish
-                        if choice.text:
-                            yield choice.text
-            yield End(input_tokens, output_tokens, whole=finish == "stop")
+                        if done := line.take(choice):
+                            yield done
         except OpenAIError as error:
             raise ModelError(in_words(error, task.model or self.model, "LOCAL_MODEL_URL")) from error
+        if finish == "stop" and (last := line.end()):  # else it was cut off within the line
+            yield last
+
+    async def _ask(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncStream[Completion]:
+        grammar = f'root ::= " {initial}" [a-zà-ÿ] [^\\n]* ("\\n" [^\\n]+)*' if initial else ""
+        return await self._client.completions.create(
+            model=task.model or self.model,
+            prompt=completion(task, listed, CONTEXT - ROUND_TOKENS),
+            max_tokens=ROUND_TOKENS,
+            temperature=TEMPERATURE * task.temperature,
+            seed=seed,
+            logprobs=1,
+            stop=["\n\n"],
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"min_p": 0.1, "grammar": grammar},
+        )
 
 
-def build(variables: Mapping[str, str], model: str) -> Completion:
+def build(variables: Mapping[str, str], model: str) -> LocalModel:
     """The adapter, set by LOCAL_MODEL_URL."""
     url = variables.get("LOCAL_MODEL_URL") or DEFAULT_URL
-    client = AsyncOpenAI(api_key="none", base_url=url, max_retries=0, timeout=SILENCE_SECONDS)
-    return Completion(client, model or DEFAULT_MODEL)
+    client = AsyncOpenAI(
+        api_key="none",
+        base_url=url,
+        max_retries=0,
+        timeout=SILENCE_SECONDS,
+        default_headers={"Connection": "close"},  # llama.cpp at times closes a connection that it said it would keep
+    )
+    return LocalModel(client, model or DEFAULT_MODEL)
