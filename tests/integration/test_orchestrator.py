@@ -36,13 +36,13 @@ TASKS = streams.TASKS.name or ""
 class Orchestrator:
     """The process under test, which can be killed and started again."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, **variables: str) -> None:
+        self._variables = {"NATS_URL": url, "PATH": "", **variables}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "services.orchestrator"]
-        self.process = subprocess.Popen(command, env={"NATS_URL": self._url, "PATH": ""}, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env=self._variables, stdin=subprocess.DEVNULL)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -13,7 +13,8 @@ import msgspec
 from services.orchestrator import forecast, routing
 from services.orchestrator.cli import logs, progress
 from services.orchestrator.cli.stack import Stack, StackError
-from services.orchestrator.prices import Prices
+from services.orchestrator.prices import Prices, missing_line
+from services.orchestrator.routing import Route
 from shared import providers, streams, subjects
 from shared.bus import Bus, BusError, Missing, connect, decode
 from shared.messages import (
@@ -69,10 +70,14 @@ async def make_list(wish: Wish, settings: Settings) -> int:
     start_logging("orchestrator", "warn" if settings.log_level == "info" else settings.log_level)
     variables = environment()
     try:
-        spec = specify(wish, _named(wish, variables))
+        spec = specify(wish, _providers(wish, variables))
         prices = Prices.load(Path(variables["PRICES"]) if variables.get("PRICES") else None)
+        routes = _routes(spec, variables)
         if wish.dry_run:
-            return _forecast(spec, prices, variables, as_json=wish.json)
+            found = forecast.forecast(spec, routes, prices)
+            print(msgspec.json.encode(found).decode() if wish.json else "\n".join(forecast.in_words(spec, found)))
+            return 0
+        _check_prices(spec, routes, prices)
     except ValueError as error:
         return _fail(str(error), 2)
     if wish.provider == "env" and not providers.with_keys(variables):
@@ -90,7 +95,7 @@ async def make_list(wish: Wish, settings: Settings) -> int:
     return 1 if finished.status == "failed" else 0
 
 
-def _named(wish: Wish, variables: Mapping[str, str]) -> tuple[str, ...]:
+def _providers(wish: Wish, variables: Mapping[str, str]) -> tuple[str, ...]:
     """The providers of the run: those of the routes if there are any, else those of `--provider`. Raises ValueError."""
     if not wish.routing_strategy and not wish.routing_config:
         return providers.resolve(wish.provider, variables)
@@ -100,16 +105,20 @@ def _named(wish: Wish, variables: Mapping[str, str]) -> tuple[str, ...]:
     return providers.resolve(",".join(r.provider for r in routes), variables)
 
 
-def _forecast(spec: RunSpec, prices: Prices, variables: Mapping[str, str], *, as_json: bool) -> int:
-    """Print what the run would take."""
-    if spec.routing_strategy:
-        _, routes = routing.parse(spec.routing_strategy, spec.routing_config)
-    else:
-        routes = tuple(routing.Route(p, m) for p in spec.providers for m in providers.models_of(p, variables))
-    named = [routing.Route(r.provider, r.model or providers.models_of(r.provider, variables)[0], r.weight) for r in routes]
-    found = forecast.forecast(spec, named, prices)
-    print(msgspec.json.encode(found).decode() if as_json else "\n".join(forecast.in_words(spec, found)))
-    return 0
+def _routes(spec: RunSpec, variables: Mapping[str, str]) -> list[Route]:
+    """The routes of the run, each with its model."""
+    if not spec.routing_strategy:
+        return [Route(p, model) for p in spec.providers for model in providers.models_of(p, variables)]
+    _, routes = routing.parse(spec.routing_strategy, spec.routing_config)
+    return [Route(r.provider, r.model or providers.models_of(r.provider, variables)[0], r.weight) for r in routes]
+
+
+def _check_prices(spec: RunSpec, routes: list[Route], prices: Prices) -> None:
+    """Raise ValueError when a dollar budget meets a model without a price, before anything is started."""
+    unpriced = [r for r in routes if prices.of(r.provider, r.model) is None]
+    if spec.max_usd is not None and unpriced:
+        lines = "; ".join(missing_line(r.provider, r.model) for r in unpriced)
+        raise ValueError(f"--max-usd needs the price of every model; add to a file and name it in PRICES: {lines}")
 
 
 def specify(wish: Wish, names: tuple[str, ...]) -> RunSpec:
