@@ -16,13 +16,12 @@ _Table = dict[int, tuple[int, ...]]
 
 
 class Candidates:
-    """The handles of all accepted attributes: about 8 a text, some 100 bytes each."""
+    """The handles of all accepted attributes: about 5 a text, some 100 bytes each."""
 
     def __init__(self, lexicon: Lexicon, synonyms: bool) -> None:
         self._lexicon: Final = lexicon
         self._synonyms: Final = synonyms
         self._own: _Table = {}
-        self._shorter: _Table = {}
         self._near_words: Final = NearWords(lexicon)
 
     def add(self, text: Form, index: int) -> None:
@@ -30,19 +29,13 @@ class Candidates:
         alone = (index,)
         for handle in self._handles(text):
             _put(self._own, handle, alone)
-        for handle in handles.shorter(text):
-            _put(self._shorter, handle, alone)
         for word in text.words:
             self._near_words.add(word)
 
     def find(self, text: Form) -> list[int]:
         """The accepted attributes that share a handle with `text`, the oldest first."""
         found: set[int] = set()
-        for handle in self._handles(text):
-            hashed = hash(handle)
-            found.update(self._own.get(hashed, ()))
-            found.update(self._shorter.get(hashed, ()))
-        for handle in (*handles.shorter(text), *self._with_slips(text)):
+        for handle in (*self._handles(text), *self._with_slips(text)):
             found.update(self._own.get(hash(handle), ()))
         return sorted(found)
 

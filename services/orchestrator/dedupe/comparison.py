@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT: Final = 5
 """Neighbours in meaning that are compared word by word."""
-_ASKED: Final = 2
+_ASKED: Final = 1
 """Pairs a candidate that MiniLM is asked about at most: at 3 ms a text, this bounds the time of one decision."""
 _KEPT_FORMS: Final = 4096
 """Texts that stay taken apart, the latest used; about 2 KB each."""
@@ -44,7 +44,7 @@ class Comparison:
         self._neighbours: Final = _neighbours() if semantic else None
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Makes the vectors of `texts` in one go, which is much faster than one by one and gives the same."""
+        """Makes the vectors of `texts`, so that deciding about them and accepting them does not make them twice."""
         if self._neighbours is not None:
             self._vectors = dict(zip(texts, _vectors_of(texts), strict=True))
 
@@ -75,8 +75,9 @@ class Comparison:
         finding = self._judge.objection(ours, theirs, self._judge.find(ours, theirs))
         if self._neighbours is None or not finding.undecided:
             return finding.why
-        one, other = _vectors_of([a, b])
-        return self._opinion(ours, theirs, finding, float(one @ other)) or finding.why
+        from services.orchestrator.dedupe.vectors import vectors
+
+        return self._opinion(ours, theirs, finding, vectors().likeness(a, b)) or finding.why
 
     def _by_meaning(
         self, ours: Form, near: Sequence[tuple[int, float]], compared: dict[int, Finding], accepted: Sequence[str]

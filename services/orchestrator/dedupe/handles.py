@@ -8,9 +8,6 @@ from services.orchestrator.dedupe.form import Form, form
 from services.orchestrator.dedupe.inflection import root
 from services.orchestrator.dedupe.lexicon import Lexicon
 
-_WRAPPING: Final = (
-    names.TITLES | names.SUFFIXES | names.COMPANY_ENDINGS | names.STATE_WORDS | names.STATE_ADJECTIVES | names.FOREIGN_ARTICLES
-)
 _SHORTEST_CODE: Final = 3
 
 
@@ -24,8 +21,7 @@ def own(text: Form, lexicon: Lexicon) -> Iterator[str]:
     yield "j " + text.joined
     yield words_handle(text.content)
     yield words_handle([root(stem, lexicon) for stem in text.content])
-    bare = [stem for stem, word in zip(text.stems, text.words, strict=True) if stem in text.content and word not in _WRAPPING]
-    if bare and len(bare) < len(text.content):
+    for bare in names.without_wrapping(text, lexicon):
         yield words_handle(bare)
     yield from _initials(text)
     yield from _name(text)
@@ -41,13 +37,6 @@ def meanings(text: Form, lexicon: Lexicon) -> Iterator[str]:
     """A handle for each common meaning of the whole of `text`."""
     for synset in lexicon.synsets(" ".join(text.content_words)):
         yield f"s {synset}"
-
-
-def shorter(text: Form) -> Iterator[str]:
-    """The words of `text` without the first, and without the last: what a text that says less may consist of."""
-    if len(text.content) > 1:
-        yield words_handle(text.content[1:])
-        yield words_handle(text.content[:-1])
 
 
 def _initials(text: Form) -> Iterator[str]:

@@ -30,8 +30,7 @@ def asks(parts: Parts, fast: float) -> bool:
         return fast >= ASK_ONE_MORE
     if fast < ASK_OTHER_WORDS:
         return False
-    ours, theirs = vectors().of([" ".join(parts.ours), " ".join(parts.theirs)])
-    return float(ours @ theirs) >= ASK_WORDS
+    return vectors().likeness(" ".join(parts.ours), " ".join(parts.theirs)) >= ASK_WORDS
 
 
 def opinion(a: Form, b: Form, parts: Parts, words: str) -> Why:

@@ -1,6 +1,6 @@
 """Names of people, places and organisations, and the words that are put around them freely."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -33,6 +33,8 @@ _PLACE_ENDINGS: Final = word_set("republic federation kingdom confederation city
 _PARTICLES: Final = word_set("de da di du del della der den des la le van von zu el al bin ibn ben y e")
 
 FOREIGN_ARTICLES: Final = word_set("la le les el los las il lo gli der die das den het o os as")
+
+_WRAPPING: Final = TITLES | SUFFIXES | COMPANY_ENDINGS | STATE_WORDS | STATE_ADJECTIVES | FOREIGN_ARTICLES
 
 
 def _initial_of(a: str, b: str) -> bool:
@@ -110,6 +112,20 @@ def wrapped(form: Form, extra: Sequence[str], rest: Sequence[str], lexicon: Lexi
     if _class_noun(words, extra, rest, form, lexicon):
         return f"“{' '.join(extra)}” only says what sort of thing it is"
     return ""
+
+
+def without_wrapping(form: Form, lexicon: Lexicon) -> Iterator[tuple[str, ...]]:
+    """The stems of `form` without what comes and goes freely around a name, in each way that is possible."""
+    content, words = form.content, form.content_words
+    if len(words) < 2:
+        return
+    bare = tuple(stem for stem, word in zip(content, words, strict=True) if word not in _WRAPPING)
+    if 0 < len(bare) < len(content):
+        yield bare
+    if wrapped(form, words[:1], words[1:], lexicon):
+        yield content[1:]
+    if wrapped(form, words[-1:], words[:-1], lexicon):
+        yield content[:-1]
 
 
 def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon) -> bool:
