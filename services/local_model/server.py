@@ -1,5 +1,6 @@
 """llama.cpp's own HTTP server, within this process."""
 
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def start(weights: Path, port: int) -> "Server":
     params.port = port
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.verbosity = ERRORS_ONLY
     params.ui = False
@@ -43,6 +45,12 @@ def start(weights: Path, port: int) -> "Server":
         return Server(params)
     except RuntimeError as error:
         raise SystemExit(f"The local model did not start on {HOST}:{port}: {error}") from error
+
+
+def threads() -> int:
+    """Half of the cores, at most 4: its threads wait for each other at every step, so on a core shared with other work
+    all wait. Two busy cores gave 5 tokens a second to two threads, and 35 to one."""
+    return min(4, max(1, (os.cpu_count() or 2) // 2))
 
 
 def _check_free(port: int) -> None:
