@@ -65,7 +65,12 @@ def answer(call: Call, items: list[str], what: Misbehaviour | None, tokens: Toke
     filling = what.size if what and what.fault is Fault.HUGE else 0
     said = count(made.foreword + made.text) + filling // 4
     used = replace(tokens, input=count(call.prompt), output=said + tokens.reasoning)
-    return replace(made, tokens=used, has_usage=what is None or what.fault is not Fault.NO_USAGE, pieces=pieces)
+    return replace(made, tokens=used, tells=_tells(call, what), pieces=pieces)
+
+
+def _tells(call: Call, what: Misbehaviour | None) -> bool:
+    """Whether the client learns of the tokens."""
+    return (call.wants_usage or not call.streams) and (what is None or what.fault is not Fault.NO_USAGE)
 
 
 def _made(text: str, form: Form, ends: list[tuple[int, str]], finish: Finish = Finish.STOP, foreword: str = "") -> Answer:

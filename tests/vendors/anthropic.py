@@ -92,12 +92,12 @@ class Anthropic:
             blocks.append({**_tool_block(call), "input": _input(call, answer)})
         elif answer.text:
             blocks.append({"type": "text", "text": answer.text})
-        usage = _usage(answer.tokens) if answer.has_usage else {}
+        usage = _usage(answer.tokens) if answer.tells else {}
         return {**_message(call), "content": blocks, "stop_reason": _stop_reason(answer), "usage": usage}
 
     def stream(self, call: Call, answer: Answer) -> Iterator[Frame]:
         """See Wire."""
-        usage = _usage(answer.tokens) if answer.has_usage else {}
+        usage = _usage(answer.tokens) if answer.tells else {}
         start = {**_message(call), "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1} if usage else {}}
         yield _event("message_start", message=start)
         yield _event("ping")
@@ -115,7 +115,7 @@ class Anthropic:
         elif answer.text:
             yield from _text_block(index, answer.cut(), is_answer=True)
         delta = {"stop_reason": _stop_reason(answer), "stop_sequence": None}
-        yield _event("message_delta", delta=delta, usage={"output_tokens": answer.tokens.output} if usage else {})
+        yield _event("message_delta", delta=delta, usage=usage)
         yield _event("message_stop")
 
     def refused(self, what: Misbehaviour, call: Call, key: str) -> Refused:

@@ -100,7 +100,7 @@ class Gemini:
 
     def whole(self, call: Call, answer: Answer) -> Json:
         """See Wire."""
-        usage = {"usageMetadata": _usage(answer.tokens)} if answer.has_usage else {}
+        usage = {"usageMetadata": _usage(answer.tokens)} if answer.tells else {}
         return {"candidates": [_candidate(answer.text, FINISH[answer.finish])], **usage, **_tail(call)}
 
     def stream(self, call: Call, answer: Answer) -> Iterator[Frame]:
@@ -112,7 +112,7 @@ class Gemini:
             said += count(piece)
             usage = _usage(answer.tokens) if last else _usage(Tokens(input=answer.tokens.input, output=said))
             candidate = _candidate(piece, FINISH[answer.finish] if last else "")
-            told = {"usageMetadata": usage} if answer.has_usage else {}
+            told = {"usageMetadata": usage} if answer.tells else {}
             yield Frame(event({"candidates": [candidate], **told, **_tail(call)}, end="\r\n\r\n"), piece)
 
     def refused(self, what: Misbehaviour, call: Call, key: str) -> Refused:

@@ -50,6 +50,7 @@ class Entry:
     def settle(self, answer: Answer, sent: int) -> None:
         """Write down what an answer costs of which `sent` characters went out, and what these hold."""
         self.attributes = answer.attributes(sent)
+        self.reported = answer.tells and self.outcome == "ok"
         if self.outcome == "ok" or not self.streams:
             self.billed = answer.tokens
         else:

@@ -109,14 +109,13 @@ class OpenAI:
             choice["text"] = answer.text
         else:
             choice["message"] = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []}
-        usage = {"usage": _usage(answer.tokens)} if answer.has_usage else {}
+        usage = {"usage": _usage(answer.tokens)} if answer.tells else {}
         return {**_head(call, "" if call.form is Form.CONTINUED else "chat.completion"), "choices": [choice], **usage}
 
     def stream(self, call: Call, answer: Answer) -> Iterator[Frame]:
         """See Wire."""
-        with_usage = call.wants_usage and answer.has_usage
         head = _head(call, "" if call.form is Form.CONTINUED else "chat.completion.chunk")
-        if with_usage:
+        if answer.tells:
             head["usage"] = None
 
         def chunk(piece: str | None, finish: str | None = None, **delta: Any) -> bytes:
@@ -132,7 +131,7 @@ class OpenAI:
         for piece in answer.cut():
             yield Frame(chunk(piece), piece)
         yield Frame(chunk(None, FINISH[answer.finish]))
-        if with_usage:
+        if answer.tells:
             yield Frame(event({**head, "choices": [], "usage": _usage(answer.tokens)}))
         yield Frame(b"data: [DONE]\n\n")
 

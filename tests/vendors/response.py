@@ -23,6 +23,11 @@ def refuse(refused: Refused) -> Script:
     return Script(refused.status, {"content-type": "application/json", **refused.headers}, [body])
 
 
+def page() -> Script:
+    """A web page, from something that is no vendor at all."""
+    return Script(200, {"content-type": "text/html; charset=utf-8"}, [Frame(PAGE)])
+
+
 def respond(wire: Wire, call: Call, said: Answer, what: Misbehaviour | None, pieces: int) -> Script:
     """Status 200 and the answer, whole or as a stream. Raises Refused for an error midway in what is no stream."""
     frames = _frames(wire, call, said, pieces)
@@ -31,8 +36,6 @@ def respond(wire: Wire, call: Call, said: Answer, what: Misbehaviour | None, pie
     if what is None:
         return script
     match what.fault:
-        case Fault.HTML:
-            return Script(200, {"content-type": "text/html; charset=utf-8"}, [Frame(PAGE)])
         case Fault.HUGE:
             script.frames = _filled(_frames(wire, call, replace(said, text=MARK, pieces=1), 1), what.size)
         case Fault.ERROR_MIDWAY if not call.streams:

@@ -22,12 +22,12 @@ from tests.vendors.answers import answer, asked, draw
 from tests.vendors.delivery import Script, deliver
 from tests.vendors.faults import REFUSALS, Fault, Misbehaviour, misbehaviour
 from tests.vendors.ledger import MAX_REQUESTS, Entry, Full, Ledger, Outcome
-from tests.vendors.response import refuse, respond
+from tests.vendors.response import page, refuse, respond
 from tests.vendors.vendor import Vendor
 from tests.vendors.wire import Answer, Call, Json, Refused, Request, count
 
 STOP_SECONDS = 2
-"""For open requests to notice that their connections are gone."""
+"""For open requests to notice that their connections are gone; they take a moment."""
 
 KEEP_ALIVE_SECONDS = 300
 """Longer than a test: a connection closed for idling just when a client uses it again would look like a fault."""
@@ -54,16 +54,23 @@ async def vendors(seed: int = 0) -> AsyncIterator[VendorServer]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = VendorServer(f"http://127.0.0.1:{listener.getsockname()[1]}", seed)
     http = uvicorn.Server(_config(_app(server, lambda client: _connection(http, client))))
-    # Not serve(): it takes the process's signals, and looks only ten times a second whether it should end.
+    # Not serve() and shutdown(): they take the process's signals, and sleep for a tenth of a second here and there.
     http.config.load()
     http.lifespan = http.config.lifespan_class(http.config)
     await http.startup(sockets=[listener])
     try:
         yield server
     finally:
-        for open_one in list(http.server_state.connections):
-            cast(H11Protocol, open_one).transport.abort()
-        await http.shutdown(sockets=[listener])
+        await _stop(http)
+
+
+async def _stop(http: uvicorn.Server) -> None:
+    for listening in http.servers:
+        listening.close()
+    for protocol in list(http.server_state.connections):
+        cast(H11Protocol, protocol).transport.abort()
+    if tasks := http.server_state.tasks:
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
 
 def _config(app: Starlette) -> uvicorn.Config:
@@ -77,7 +84,6 @@ def _config(app: Starlette) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 
@@ -146,8 +152,8 @@ class Asked:
             call = self._vendor.wire.read(request)
             entry.model, entry.prompt, entry.streams = call.model, call.prompt, call.streams
             what = self._fault(entry, call)
-            said = self._say(entry, call, what)
-            script = respond(self._vendor.wire, call, said, what, self._vendor.pieces)
+            said = None if entry.fault is Fault.HTML else self._say(entry, call, what)
+            script = respond(self._vendor.wire, call, said, what, self._vendor.pieces) if said else page()
         except Refused as refused:
             script, said = refuse(refused), None
         script.delay = self._vendor.delay
@@ -170,9 +176,7 @@ class Asked:
         vendor = self._vendor
         number = asked(call.prompt) if vendor.items is None else vendor.items
         items = draw(f"{vendor.seed} {entry.provider} {entry.number}", number, call.prompt, obedient=vendor.obedient)
-        said = answer(call, items, what, vendor.extra_tokens(count(call.prompt)), vendor.pieces)
-        entry.reported = said.has_usage and (call.wants_usage or not call.streams)
-        return said
+        return answer(call, items, what, vendor.extra_tokens(count(call.prompt)), vendor.pieces)
 
 
 def _json(data: bytes) -> Json:

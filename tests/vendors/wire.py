@@ -84,7 +84,8 @@ class Answer:
     """Prose in a block of its own, before a tool call."""
     ends: tuple[tuple[int, str], ...] = ()
     """The attributes in `text`, each with the place where it is complete."""
-    has_usage: bool = True
+    tells: bool = True
+    """Whether it tells its tokens."""
     pieces: int = 5
     """Into which the text is cut in a stream."""
 

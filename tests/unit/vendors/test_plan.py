@@ -1,0 +1,114 @@
+"""What is ordered happens, in that order and that often; the ledger counts it; the server stops cleanly."""
+
+import asyncio
+import time
+
+import openai
+import pytest
+
+from tests.conftest import eventually
+from tests.unit.vendors.asking import Heard, Question, ask, listen
+from tests.vendors import ledger
+from tests.vendors.faults import Fault
+from tests.vendors.ledger import Entry, Ledger
+from tests.vendors.server import VendorServer, vendors
+from tests.vendors.vendor import Vendor
+from tests.vendors.wire import Tokens
+
+
+async def outcome(vendor: Vendor) -> int:
+    try:
+        await ask(vendor, Question())
+    except openai.APIStatusError as error:
+        return error.status_code
+    return 200
+
+
+async def test_faults_come_in_the_order_in_which_they_were_ordered(server: VendorServer) -> None:
+    server.openai.next(Fault.SERVER_ERROR, 2)
+    server.openai.next(Fault.NO_MODEL)
+    assert [await outcome(server.openai) for _ in range(4)] == [500, 500, 404, 200]
+    await ask(server.gemini, Question())  # the orders are one vendor's own
+
+
+async def test_a_share_of_the_requests_fails_and_the_seed_says_which() -> None:
+    seen = []
+    for seed in (1, 1, 2):
+        async with vendors(seed) as server:
+            server.openai.rate(0.2, Fault.SERVER_ERROR, Fault.UNAVAILABLE)
+            seen.append([await outcome(server.openai) for _ in range(60)])
+            server.openai.rate(0)
+            assert [await outcome(server.openai) for _ in range(5)] == [200] * 5
+    assert seen[0] == seen[1] != seen[2]
+    assert 5 <= 60 - seen[0].count(200) <= 20
+    assert set(seen[0]) == {200, 500, 503}
+
+
+async def test_no_more_orders_than_there_can_be_requests(server: VendorServer) -> None:
+    with pytest.raises(ValueError, match="more than"):
+        server.openai.next(Fault.EMPTY, 10_001)
+
+
+async def test_requests_at_once_are_counted(server: VendorServer) -> None:
+    server.openai.delay = 0.02
+    for _ in range(3):
+        await ask(server.openai, Question())
+    assert server.ledger.most_at_once() == 1
+    await asyncio.gather(*(ask(server.openai, Question()) for _ in range(7)), ask(server.gemini, Question()))
+    assert server.ledger.most_at_once("openai") == 7
+    assert server.ledger.most_at_once() == 8
+    assert server.ledger.most_within(60, "openai") == 10
+
+
+def test_requests_within_a_span_are_counted() -> None:
+    book = Ledger()
+    for moment in (0.0, 1.0, 1.5, 2.9, 10.0, 10.5):
+        book.entries.append(Entry(0, "openai", "k", {}, moment))
+    assert [book.most_within(seconds) for seconds in (0.4, 1.0, 2.0, 60.0)] == [1, 2, 3, 6]
+    assert book.most_within(60, "gemini") == 0
+
+
+async def test_a_client_that_leaves_pays_for_what_was_said(server: VendorServer) -> None:
+    server.openai.delay = 0.02
+    stream = listen(server.openai, Question(), heard := Heard())
+    while not heard.text:
+        await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator behind its plainer type
+    (entry,) = server.ledger.entries
+    await eventually(lambda: entry.outcome == "left")
+    assert 0 < entry.billed.output < Tokens(output=52).output
+    assert entry.billed.input > 0
+    assert not entry.reported
+
+
+async def test_the_answer_is_in_the_books_before_the_client_has_it(server: VendorServer) -> None:
+    for vendor in server.all:
+        for streams in (True, False):
+            heard = await ask(vendor, Question(streams=streams))
+            assert server.ledger.entries[-1].billed == heard.tokens
+            assert server.ledger.entries[-1].outcome == "ok"
+
+
+async def test_a_client_that_retries_without_end_is_told(server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_REQUESTS", 2)
+    assert [await outcome(server.openai) for _ in range(3)] == [200, 200, 500]
+    assert len(server.ledger.entries) == 2
+
+
+async def test_the_server_stops_at_once_whatever_is_open() -> None:
+    async with vendors() as server:
+        server.openai.next(Fault.HANG_BEFORE_FIRST_BYTE)
+        server.gemini.next(Fault.HANG_BETWEEN_CHUNKS)
+        asking = [asyncio.ensure_future(ask(vendor, Question())) for vendor in (server.openai, server.gemini)]
+        await eventually(lambda: len(server.ledger.entries) == 2)
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 1
+    assert all(isinstance(result, Exception) for result in await asyncio.gather(*asking, return_exceptions=True))
+    assert {entry.outcome for entry in server.ledger.entries} == {"left"}
+    with pytest.raises(openai.APIConnectionError):
+        await ask(server.openai, Question())
+
+
+async def test_it_listens_on_loopback_alone(server: VendorServer) -> None:
+    for vendor in server.all:
+        assert vendor.url.startswith("http://127.0.0.1:")
