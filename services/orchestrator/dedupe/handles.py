@@ -24,7 +24,7 @@ def own(text: Form, lexicon: Lexicon) -> Iterator[str]:
     for bare in names.without_wrapping(text, lexicon):
         yield words_handle(bare)
     yield from _initials(text)
-    yield from _name(text)
+    yield from _name(text, lexicon)
     for part in text.gloss:
         if part:
             yield words_handle(form(part).content)
@@ -48,7 +48,10 @@ def _initials(text: Form) -> Iterator[str]:
         yield "a " + letters
 
 
-def _name(text: Form) -> Iterator[str]:
+def _name(text: Form, lexicon: Lexicon) -> Iterator[str]:
+    if not text.all_names:
+        return
     parts = names.parts_of(text)
-    if len(parts) > 1 and text.all_names:
+    # "Smith Bridge" is no person; a word that names nobody else before one that means something tells.
+    if len(parts) > 1 and (len(parts[0]) == 1 or lexicon.known(parts[0]) or not lexicon.common(parts[-1])):
         yield f"n {parts[0][0]} {parts[-1]}"

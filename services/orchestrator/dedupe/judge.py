@@ -24,6 +24,9 @@ _MAX_RANKS_WITHIN: Final = 3
 _LONGEST_ACRONYM: Final = 3
 """Words an acronym may have: "P&G" has three."""
 
+_MOST_PAIRS: Final = 3
+"""Words that may stand against each other; with more, two texts are not one however alike each pair."""
+
 _SHORTEST_JOINED: Final = 4
 """Letters two texts must have at least to be one when only their spaces differ."""
 
@@ -84,7 +87,7 @@ class Judge:
     def objection(self, a: Form, b: Form, finding: Finding) -> Finding:
         """`finding`, unless words on both sides speak against it. `find` leaves this to be asked of what it cannot decide."""
         parts = finding.parts
-        veto = "" if parts is None or finding.why.veto else self._veto(a, b, parts)
+        veto = "" if parts is None or finding.why.veto else self._veto(a, b, parts, sure=finding.why.tier != "")
         return finding if parts is None or not veto else Finding(_vetoed(veto, parts), parts)
 
     def ordinary(self, parts: Parts) -> bool:
@@ -112,11 +115,12 @@ class Judge:
         whole = self._synonyms(" ".join(a.content_words), " ".join(b.content_words))
         if whole is not None:
             return whole
-        person = names.same_person(a, b, self._lexicon)
-        if person == "same":
-            return Why("rule", RULE, "", "one name, with and without middle names")
-        if person == "differ":
-            return Why("", 0.0, "names differ", "two people with one last name")
+        if a.all_names and b.all_names:
+            person = names.same_person(a, b, self._lexicon)
+            if person == "same":
+                return Why("rule", RULE, "", "one name, with and without middle names")
+            if person == "differ":
+                return Why("", 0.0, "names differ", "two people with one last name")
         return self._one_says_more(a, b, parts) if parts.one_says_more else self._pairs(a, b, parts)
 
     def _acronym(self, a: Form, b: Form, parts: Parts) -> Why | None:
@@ -128,13 +132,15 @@ class Judge:
                     return Why("rule", RULE, "", f"“{' '.join(left).upper()}” are the initials of “{' '.join(phrase)}”")
         return None
 
-    def _veto(self, a: Form, b: Form, parts: Parts) -> str:
+    def _veto(self, a: Form, b: Form, parts: Parts, sure: bool) -> str:
         if opposites.negations(a.words) != opposites.negations(b.words):
             return "one is negated"
         theirs = (*parts.theirs, *parts.their_little)
         for word in (*parts.ours, *parts.our_little):
             if any(opposites.words_oppose(word, other, self._lexicon) for other in theirs):
                 return "opposites"
+        if not sure and self._names(a, parts.ours) and self._names(b, parts.theirs):
+            return "names differ"
         return ""
 
     def _synonyms(self, ours: str, theirs: str, most: int = _MAX_RANKS) -> Why | None:
@@ -159,13 +165,13 @@ class Judge:
         phrase = self._synonyms(" ".join(parts.ours), " ".join(parts.theirs), _MAX_RANKS_WITHIN) if within else None
         if phrase is not None:
             return phrase
-        if len(parts.ours) != len(parts.theirs):
-            return self._undecided(a, b, parts)
+        if len(parts.ours) != len(parts.theirs) or len(parts.ours) > _MOST_PAIRS:
+            return _undecided(parts)
         weakest = Why("rule", 1.0, "", "")
         for one, other in zip(parts.ours, parts.theirs, strict=True):
             why = self._pair(a, b, one, other, within)
             if why is None:
-                return self._undecided(a, b, parts)
+                return _undecided(parts)
             weakest = min(weakest, why, key=lambda found: found.score)
         return weakest
 
@@ -193,14 +199,13 @@ class Judge:
             return Why("rule", INFLECTED, "", f"“{ours}” and “{theirs}” are forms of one word")
         return None
 
-    def _undecided(self, a: Form, b: Form, parts: Parts) -> Why:
-        if self._names(a, parts.ours) and self._names(b, parts.theirs):
-            return _vetoed("names differ", parts)
-        return Why("", 0.0, "", f"“{' '.join(parts.ours)}” against “{' '.join(parts.theirs)}”")
-
     def _names(self, text: Form, words: Sequence[str]) -> bool:
         """Whether one of `words` is a name, and no word that only stands with a capital ("Museum")."""
         return any(text.is_name(word) and not self._lexicon.common(word) for word in words)
+
+
+def _undecided(parts: Parts) -> Why:
+    return Why("", 0.0, "", f"“{' '.join(parts.ours)}” against “{' '.join(parts.theirs)}”")
 
 
 def _vetoed(veto: str, parts: Parts) -> Why:

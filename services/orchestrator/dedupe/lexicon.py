@@ -149,9 +149,15 @@ class Lexicon:
 
     def shared_sense(self, a: str, b: str) -> tuple[int, int] | None:
         """The ranks of the meaning that both words have, the commonest for both; None when they share none."""
-        theirs = {sense.synset: sense.rank for sense in self.senses(b)}
-        shared = [(sense.rank, theirs[sense.synset]) for sense in self.senses(a) if sense.synset in theirs]
+        ours = self._ranks(a)
+        theirs = self._ranks(b) if ours else {}
+        shared = [(rank, theirs[synset]) for synset, rank in ours.items() if synset in theirs] if theirs else []
         return min(shared, key=sum, default=None)
+
+    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    def _ranks(self, phrase: str) -> dict[int, int]:
+        """The synsets of `phrase` and the ranks they have among its meanings."""
+        return {sense.synset: sense.rank for sense in self.senses(phrase)}
 
     def is_a(self, a: str, b: str, steps: int = 4) -> bool:
         """Whether every `a`, in its commonest meanings, is a `b` ("dromedary", "camel")."""

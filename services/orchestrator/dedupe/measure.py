@@ -89,7 +89,8 @@ def _respelled(text: str, number: int) -> str:
 def _candidates(accepted: Sequence[str], fresh: Sequence[str]) -> list[str]:
     stride = max(1, len(accepted) // max(1, len(fresh)))
     return [
-        _respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text for at, text in enumerate(fresh)
+        _respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text
+        for at, text in enumerate(fresh)
     ]
 
 
@@ -113,7 +114,7 @@ def measure(accepted: int, decisions: int, tiers: Tiers) -> Figures:
         decisions_per_s=round(rate, 1),
         single_p50_ms=round(single[len(single) // 2], 3),
         single_p95_ms=round(single[len(single) * 95 // 100], 3),
-        bytes_per_attribute=round(grown / accepted, 1) if accepted >= 10_000 else None,  # noqa: PLR2004
+        bytes_per_attribute=round(grown / accepted, 1) if accepted >= 10_000 else None,
         recall_at_1=_recall(texts[:accepted], texts[accepted : accepted + _QUERIES]) if tiers == "semantic" else None,
     )
 

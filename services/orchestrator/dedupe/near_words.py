@@ -42,7 +42,7 @@ class NearWords:
         for halves in (self._halves[False],) if known else self._halves.values():
             for half in _halves_around(word):
                 for other in halves.get(half, ()):
-                    if other not in tried:
+                    if other[0] == word[0] and other not in tried:
                         tried.add(other)
                         if slip(word, other, named, self._lexicon):
                             yield other

@@ -104,6 +104,8 @@ _SPELLINGS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     )
 )
 
+_ANY_SPELLING: Final = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in _SPELLINGS))
+"""Tells in one look that no rule applies, as for most words."""
 
 _VOWELS: Final = frozenset("aeiouy")
 """A word without any is an acronym, and its s a letter of it ("HTTPS")."""
@@ -136,8 +138,9 @@ def _once(word: str) -> str:
     if known is not None:
         return known
     word = _without_mute_end(_without_plural(word))
-    for pattern, to in _SPELLINGS:
-        word = pattern.sub(to, word)
+    if _ANY_SPELLING.search(word):
+        for pattern, to in _SPELLINGS:
+            word = pattern.sub(to, word)
     return word
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import wordllama  # type: ignore[import-untyped]
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +21,15 @@ class Vectors:
     """The model, read once from inside its wheel (16 MB)."""
 
     def __init__(self) -> None:
-        # The library's own default looks for the weights in a cache it would download to; they lie beside its code.
-        model: Any = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-        self._tokenizer: Final = model.tokenizer
-        self._tokenizer.no_padding()
+        # Only the two data files of the package are wanted; importing it would set up logging for the whole process.
+        found = find_spec("wordllama")
+        if found is None or not found.submodule_search_locations:
+            raise ModuleNotFoundError("the semantic tier needs the package wordllama", name="wordllama")
+        folder = Path(found.submodule_search_locations[0])
+        self._tokenizer: Final = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+        weights = load_file(folder / "weights" / "l2_supercat_256.safetensors")
+        self._pieces: Final = np.ascontiguousarray(weights["embedding.weight"], dtype=np.float32)
         self._remembered: Final = lru_cache(maxsize=_REMEMBERED)(lambda text: self.of([text])[0])
-        self._pieces: Final = np.ascontiguousarray(model.embedding, dtype=np.float32)
 
     def of(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """A row of length 1 for each text. The row of a text does not depend on its company, to the last bit."""
