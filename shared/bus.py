@@ -512,20 +512,25 @@ async def connect(url: str, name: str) -> Bus:
     async def on_reconnected() -> None:
         log.info("bus.reconnected", url=url)
 
-    await client.connect(
-        url,
-        name=name,
-        connect_timeout=2,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as any number of seconds
-        ping_interval=10,
-        max_outstanding_pings=2,
-        error_cb=on_error,
-        closed_cb=on_closed,
-        disconnected_cb=on_disconnected,
-        reconnected_cb=on_reconnected,
-    )
-    return Bus(client, closed)
+    bus = Bus(client, closed)
+    try:
+        await client.connect(
+            url,
+            name=name,
+            connect_timeout=2,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as any number of seconds
+            ping_interval=10,
+            max_outstanding_pings=2,
+            error_cb=on_error,
+            closed_cb=on_closed,
+            disconnected_cb=on_disconnected,
+            reconnected_cb=on_reconnected,
+        )
+    except BaseException:  # told to stop meanwhile: the half-made connection would stay open for ever
+        await bus.close()
+        raise
+    return bus
 
 
 def _headers(trace: str, more: dict[str, str] | None = None) -> dict[str, Any] | None:
