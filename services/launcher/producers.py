@@ -7,7 +7,7 @@ import structlog
 
 from services.launcher.children import Program
 from services.launcher.fleet import Fleet
-from shared.providers import KEY_VARIABLES, with_keys
+from shared.providers import problem_of
 
 SURPLUS_SECONDS = 30.0
 """How long a producer is kept that no run wants: the next run often comes soon, and a start takes a second."""
@@ -21,7 +21,7 @@ class Producers:
     def __init__(self, fleet: Fleet, program: Callable[[str, int], Program], variables: Mapping[str, str]) -> None:
         self._fleet = fleet
         self._program = program
-        self._with_keys = with_keys(variables)
+        self._variables = variables
         self._running: dict[str, dict[int, str]] = {}
         """Child names by provider and number."""
         self._surplus_since: dict[str, float] = {}
@@ -36,13 +36,11 @@ class Producers:
             await self._stop_surplus(provider, counts.get(provider, 0))
 
     def _can_start(self, provider: str) -> bool:
-        variables = KEY_VARIABLES.get(provider, ())
-        if not variables or provider in self._with_keys:
-            return True
-        if provider not in self._refused:
+        problem = problem_of(provider, self._variables)
+        if problem and provider not in self._refused:
             self._refused.add(provider)  # said once, not every second
-            log.error("producer.no_key", provider=provider, hint=f"set {variables[0]} and start the stack again")
-        return False
+            log.error("producer.unusable", provider=provider, error=problem, hint="then start the stack again")
+        return not problem
 
     def _start_missing(self, provider: str, count: int) -> None:
         running = self._running.setdefault(provider, {})

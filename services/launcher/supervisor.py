@@ -75,6 +75,8 @@ class Supervisor:
                 announce(self._nats_url)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
+        finally:
+            await bus.close()
 
     async def _begin(self, bus: Bus) -> None:
         """Start everything and wait until it is ready."""

@@ -9,7 +9,7 @@ from services.launcher.stack import Stack, chosen, is_free
 from services.launcher.tap import SUBJECT, printable
 
 VARIABLES = ("PROVIDER", "PRODUCERS", "PORT", "NATS_URL", "LOCAL_MODEL_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
-MORE_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "LOG_LEVEL")
+MORE_VARIABLES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "LOG_LEVEL")
 
 
 @pytest.fixture(autouse=True)
