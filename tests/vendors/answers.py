@@ -40,7 +40,7 @@ HOSTILE = (
 HOSTILE_JSON = ("Two\nLines", "data: [DONE]\n\n", "Half \ud83d Emoji")
 """What only JSON can hold; the last is half of a surrogate pair, which is no text."""
 
-_ASKED = re.compile(r"\b(\d{1,3})\b(?=[^.\n]{0,40}\b(?:items?|attributes?|things?)\b)", re.IGNORECASE)
+_ASKED = re.compile(r"\b(\d{1,4})\b(?=[^.\n]{0,40}\b(?:items?|attributes?|things?)\b)", re.IGNORECASE)
 
 
 def asked(prompt: str) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +26,8 @@ class Script:
     frames: Iterable[Frame]
     delay: float = 0.0
     """Seconds before every frame."""
+    gate: asyncio.Semaphore | None = None
+    """What the response has to pass before anything, and leaves at its end."""
     silence: float = 0.0
     """Seconds before anything."""
     drip: float = 0.0
@@ -42,9 +45,9 @@ class Script:
     """Characters of the answer that went out."""
 
 
-async def deliver(script: Script, finish: Finish, receive: Receive, send: Send, connection: asyncio.Transport) -> None:
+async def deliver(script: Script, finish: Finish, receive: Receive, send: Send, connection: asyncio.Transport | None) -> None:
     """Send the response, and stop as soon as the client leaves, so that no hang outlives it."""
-    sending = asyncio.ensure_future(_send(script, finish, send, connection))
+    sending = asyncio.ensure_future(_send_in_turn(script, finish, send, connection))
     leaving = asyncio.ensure_future(_until_gone(receive))
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -62,7 +65,12 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _send(script: Script, finish: Finish, send: Send, connection: asyncio.Transport) -> None:
+async def _send_in_turn(script: Script, finish: Finish, send: Send, connection: asyncio.Transport | None) -> None:
+    async with script.gate or nullcontext():
+        await _send(script, finish, send, connection)
+
+
+async def _send(script: Script, finish: Finish, send: Send, connection: asyncio.Transport | None) -> None:
     await asyncio.sleep(script.silence)
     headers = [(name.encode(), value.encode()) for name, value in script.headers.items()]
     script.begun = True
@@ -103,9 +111,10 @@ def _body(data: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-async def _reset(connection: asyncio.Transport) -> None:
+async def _reset(connection: asyncio.Transport | None) -> None:
     """Close with an RST packet, as a crashed machine's connection ends, and wait for the server to notice."""
-    at_once = struct.pack("ii", 1, 0)  # l_onoff, l_linger
-    connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-    connection.abort()
+    if connection is not None:
+        at_once = struct.pack("ii", 1, 0)  # l_onoff, l_linger
+        connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        connection.abort()
     await asyncio.Event().wait()  # ended by `deliver`, once the connection is gone

@@ -1,6 +1,7 @@
 """Every request that came, and what came of it."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -62,12 +63,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self._numbers: Counter[str] = Counter()
 
     def open(self, provider: str, key: str, body: Json) -> Entry:
         """Note a request. Raises Full beyond MAX_REQUESTS."""
         if len(self.entries) >= MAX_REQUESTS:
             raise Full
-        entry = Entry(len(self.of(provider)), provider, key, body, time.monotonic())
+        entry = Entry(self._numbers[provider], provider, key, body, time.monotonic())
+        self._numbers[provider] += 1
         self.entries.append(entry)
         return entry
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response as HttpResponse
@@ -50,7 +51,13 @@ class VendorServer:
 
 @asynccontextmanager
 async def vendors(seed: int = 0) -> AsyncIterator[VendorServer]:
-    """Run the server in this event loop until the block ends; requests still open then are cut off."""
+    """Run the server in this event loop until the block ends; requests still open then are cut off.
+
+    async with vendors() as server:
+        server.openai.next(Fault.RATE_LIMITED_SECONDS, seconds=1)
+        ...  # a client of `server.openai.url`
+        assert server.ledger.most_at_once("openai") <= 4
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     server = VendorServer(f"http://127.0.0.1:{listener.getsockname()[1]}", seed)
     http = uvicorn.Server(_config(_app(server, lambda client: _connection(http, client))))
@@ -87,14 +94,14 @@ def _config(app: Starlette) -> uvicorn.Config:
     )
 
 
-Connection = Callable[[Any], asyncio.Transport]
-"""Finds the connection of a client's address."""
+Connection = Callable[[Any], asyncio.Transport | None]
+"""Finds the connection of a client's address; None when it is gone."""
 
 
-def _connection(http: uvicorn.Server, client: Any) -> asyncio.Transport:
+def _connection(http: uvicorn.Server, client: Any) -> asyncio.Transport | None:
     """What ASGI has no word for: the connection itself, to reset it."""
     protocols = (cast(H11Protocol, protocol) for protocol in http.server_state.connections)
-    return next(protocol.transport for protocol in protocols if protocol.client == client)
+    return next((protocol.transport for protocol in protocols if protocol.client == client), None)
 
 
 def _app(server: VendorServer, connection: Connection) -> Starlette:
@@ -123,20 +130,25 @@ class Asked:
         self._vendor = vendor
         self._ledger = ledger
         self._connection = connection
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = HttpRequest(scope, receive)
-        request = Request(scope["path"], dict(http.headers), _json(await http.body()))
         try:
+            request = Request(scope["path"], dict(http.headers), _json(await http.body()))
             entry = self._ledger.open(self._vendor.wire.provider, self._vendor.wire.key(request), request.body)
+        except ClientDisconnect:  # before it had asked anything
+            return
         except Full:
             await PlainTextResponse(f"more than {MAX_REQUESTS} requests", 500)(scope, receive, send)
             return
+        self._open += 1
         script, said = self._script(entry, request)
 
         def finish(outcome: Outcome) -> None:
             if entry.ended is not None:
                 return
+            self._open -= 1
             entry.ended, entry.outcome = time.monotonic(), outcome
             if script.begun:
                 entry.status = script.status
@@ -156,7 +168,7 @@ class Asked:
             script = respond(self._vendor.wire, call, said, what, self._vendor.pieces) if said else page()
         except Refused as refused:
             script, said = refuse(refused), None
-        script.delay = self._vendor.delay
+        script.delay, script.gate = self._vendor.delay, self._vendor.gate
         script.headers = {**headers, **script.headers}
         return script, said
 
@@ -165,6 +177,8 @@ class Asked:
         if not entry.key or (self._vendor.keys is not None and entry.key not in self._vendor.keys):
             raise self._vendor.wire.refused(misbehaviour(Fault.BAD_KEY), call, entry.key)
         what = self._vendor.take()
+        if self._vendor.most_at_once is not None and self._open > self._vendor.most_at_once:
+            what = misbehaviour(Fault.RATE_LIMITED)
         if what is None:
             return None
         entry.fault = what.fault

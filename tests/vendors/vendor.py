@@ -1,5 +1,6 @@
 """One vendor as a test sees it: where it is, how it answers, and how it is told to misbehave."""
 
+import asyncio
 import random
 from collections import deque
 
@@ -29,6 +30,10 @@ class Vendor:
         """Into which an answer is cut."""
         self.delay = 0.0
         """Seconds before every piece."""
+        self.most_at_once: int | None = None
+        """Requests open at the same time; one more is RATE_LIMITED."""
+        self.gate: asyncio.Semaphore | None = None
+        """Requests that are answered at the same time; one more waits for its turn, as at servers that never say 429."""
         self.limits: Limits | None = Limits()
         """The rate-limit headers of every response; they announce, they do not enforce."""
         self.cached_tokens = 0

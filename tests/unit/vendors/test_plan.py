@@ -60,6 +60,19 @@ async def test_requests_at_once_are_counted(server: VendorServer) -> None:
     assert server.ledger.most_within(60, "openai") == 10
 
 
+async def test_more_requests_at_once_than_a_vendor_takes_are_refused(server: VendorServer) -> None:
+    server.openai.most_at_once, server.openai.delay = 3, 0.02
+    assert sorted(await asyncio.gather(*(outcome(server.openai) for _ in range(5)))) == [200, 200, 200, 429, 429]
+    assert await outcome(server.openai) == 200
+
+
+async def test_more_requests_at_once_than_a_server_has_slots_wait(server: VendorServer) -> None:
+    server.openai.gate, server.openai.delay = asyncio.Semaphore(1), 0.02
+    assert await asyncio.gather(*(outcome(server.openai) for _ in range(3))) == [200, 200, 200]
+    first, *_, last = sorted((entry.ended or 0) - entry.started for entry in server.ledger.entries)
+    assert last > 2 * first
+
+
 def test_requests_within_a_span_are_counted() -> None:
     book = Ledger()
     for moment in (0.0, 1.0, 1.5, 2.9, 10.0, 10.5):
