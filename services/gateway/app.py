@@ -17,7 +17,7 @@ from services.gateway.downloads import attributes
 from services.gateway.events import Clients, events
 from services.gateway.guard import Guard
 from services.gateway.problems import Problem, on_failure, on_http_error, on_problem
-from services.gateway.runs_api import CHANGES, change_run, list_runs, show_run, start_run
+from services.gateway.runs_api import CHANGES, change_run, forecast_run, list_runs, show_run, start_run
 from services.gateway.status_api import livez, providers, readyz
 from services.gateway.view import View
 
@@ -43,6 +43,7 @@ def make_app(view: View, variables: Mapping[str, str], host: str) -> Starlette:
             Route("/api/providers", providers),
             Route("/api/runs", list_runs),
             Route("/api/runs", start_run, methods=["POST"]),
+            Route("/api/forecast", forecast_run, methods=["POST"]),
             Route("/api/runs/{run}", show_run),
             Route("/api/runs/{run}/attributes", attributes),
             Route("/api/runs/{run}/events", events),

@@ -52,7 +52,11 @@ class DoneEvent(msgspec.Struct):
     duplicates: int
     late: int
     seconds: float
+    calls: int
+    tokens: int
+    usd: float | None
     providers: dict[str, ProviderCounts]
+    models: dict[str, ProviderCounts]
     digest: str
     at: str
 

@@ -61,9 +61,13 @@ class KnownRun:
                 reason=end.reason,
                 accepted=end.accepted,
                 duplicates=end.duplicates,
-                calls=max(self.state.calls, sum(counts.calls for counts in end.providers.values())),
+                calls=max(self.state.calls, end.calls),
+                tokens=max(self.state.tokens, end.tokens),
+                usd=end.usd,
+                reserved_usd=0.0,
                 seconds=end.seconds,
                 providers=end.providers or self.state.providers,
+                models=end.models or self.state.models,
                 ended=end.at,
             )
         )

@@ -17,10 +17,17 @@ class RunView(msgspec.Struct):
     duplicates: int
     candidates: int
     calls: int
+    tokens: int
+    usd: float | None
+    """Dollars spent; null when a part of it is unknown, which is not 0."""
+    reserved_usd: float
+    """Dollars set aside for calls under way."""
     seconds: float
     created: str
     ended: str
     providers: dict[str, ProviderCounts]
+    models: dict[str, ProviderCounts]
+    """The same by `<provider>/<model>`."""
     spec: RunSpec
 
 
@@ -35,9 +42,13 @@ def run_view(state: RunState) -> RunView:
         duplicates=state.duplicates,
         candidates=sum(counts.candidates for counts in state.providers.values()),
         calls=state.calls,
+        tokens=state.tokens,
+        usd=state.usd,
+        reserved_usd=state.reserved_usd,
         seconds=state.seconds,
         created=state.created,
         ended=state.ended,
         providers=state.providers,
+        models=state.models,
         spec=state.spec,
     )

@@ -1,21 +1,25 @@
-"""`/api/runs`: start, list, show and change runs."""
+"""`/api/runs`: start, list, show and change runs; `/api/forecast`: what one would take."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.gateway.answers import json_answer
 from services.gateway.problems import Problem
+from services.gateway.query import number
 from services.gateway.request_body import read_body, read_object
 from services.gateway.run_view import run_view
 from services.gateway.state import variables_of, view_of
 from services.gateway.view import NO_ORCHESTRATOR, View
 from shared import subjects
 from shared.bus import Bus, BusError, Malformed, Missing, decode
-from shared.messages import ChangeRun, Refusal, RunSpec, RunState, StartRun, new_run_id
+from shared.messages import ChangeRun, Forecast, ForecastRun, Refusal, RunSpec, RunState, StartRun, new_run_id
 from shared.providers import resolve
+from shared.subjects import key_token
 
 LISTED = 100
 """Runs listed unless `limit` says otherwise."""
@@ -31,14 +35,34 @@ CHANGES = {"stop": subjects.STOP_RUN, "pause": subjects.PAUSE_RUN, "resume": sub
 STATUS = {"invalid": 422, "not_found": 404, "conflict": 409, "unavailable": 503}
 """HTTP status of each code of a Refusal."""
 
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+AnswerT = TypeVar("AnswerT", RunState, Forecast)
+
 
 async def start_run(request: Request) -> Response:
-    """`POST /api/runs`: have the orchestrator start a run; 202 with where it stands."""
+    """`POST /api/runs`: have the orchestrator start a run; 202 with where it stands.
+
+    With an `Idempotency-Key` the run's id is a hash of the key, so a request that is sent again finds the run it started, be it
+    through another gateway or long after the run has ended.
+    """
+    view = view_of(request)
+    key = request.headers.get("idempotency-key")
+    spec = _spec(await read_object(request), variables_of(request))
+    # Named here, so that an orchestrator that was asked twice starts one.
+    run = new_run_id() if key is None else _run_of_key(key)
+    known = await view.find_run(run) if key is not None else None
+    state = known.state if known else await _ask_for_state(view, subjects.START_RUN, StartRun(spec=spec, run=run), run)
+    if state.spec != spec:
+        raise Problem(422, f"This Idempotency-Key was used for another run, {run}; use a new key for each run.")
+    return json_answer(run_view(state), 202, {"Location": f"/api/runs/{state.run}"})
+
+
+async def forecast_run(request: Request) -> Response:
+    """`POST /api/forecast`: what a run would take, estimated by the orchestrator; nothing is started."""
     view = view_of(request)
     spec = _spec(await read_object(request), variables_of(request))
-    run = new_run_id()  # named here, so that an orchestrator that was asked twice starts one
-    state = await _ask(view, subjects.START_RUN, StartRun(spec=spec, run=run), run)
-    return _json(run_view(state), 202, {"Location": f"/api/runs/{state.run}"})
+    return json_answer(_answer(Forecast, await _ask(view, subjects.FORECAST_RUN, ForecastRun(spec=spec), "")))
 
 
 async def change_run(subject: str, request: Request) -> Response:
@@ -46,21 +70,24 @@ async def change_run(subject: str, request: Request) -> Response:
     view = view_of(request)
     await read_body(request)
     run = (await view.require_run(request.path_params["run"])).state.run
-    state = await _ask(view, subject, ChangeRun(run=run), run)
-    return _json(run_view(state), 202)
+    return json_answer(run_view(await _ask_for_state(view, subject, ChangeRun(run=run), run)), 202)
 
 
 async def list_runs(request: Request) -> Response:
     """`GET /api/runs`: the newest runs, newest first."""
-    limit = request.query_params.get("limit", str(LISTED))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_LISTED):
-        raise Problem(422, f"limit must be a number from 1 to {MAX_LISTED}.")
-    return _json([run_view(known.state) for known in view_of(request).runs.newest(int(limit))])
+    limit = number(request, "limit", default=LISTED, lowest=1, highest=MAX_LISTED)
+    return json_answer([run_view(known.state) for known in view_of(request).runs.newest(limit)])
 
 
 async def show_run(request: Request) -> Response:
     """`GET /api/runs/<run>`: where a run stands."""
-    return _json(run_view((await view_of(request).require_run(request.path_params["run"])).state))
+    return json_answer(run_view((await view_of(request).require_run(request.path_params["run"])).state))
+
+
+def _run_of_key(key: str) -> str:
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Problem(422, "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces, such as a UUID.")
+    return f"key-{key_token(key)}"
 
 
 def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:
@@ -77,30 +104,31 @@ def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:
         raise Problem(422, f"{error}.".replace("`$.", "`").replace("Object missing required field", "Missing field")) from error
 
 
-async def _ask(view: View, subject: str, question: StartRun | ChangeRun, run: str) -> RunState:
-    """Ask the orchestrator. Raises Problem when it refuses, is not there, or does not answer."""
+async def _ask_for_state(view: View, subject: str, question: StartRun | ChangeRun, run: str) -> RunState:
+    state = _answer(RunState, await _ask(view, subject, question, f"; see GET /api/runs/{run} for whether it did it"))
+    return view.runs.learn(state).state
+
+
+async def _ask(view: View, subject: str, question: msgspec.Struct, what_to_do: str) -> bytes:
+    """Ask the orchestrator. Raises Problem when it is not there, or does not answer."""
     bus: Bus = view.require_bus()
     try:
-        answer = await bus.ask(subject, question)
+        return await bus.ask(subject, question)
     except Missing as error:
         raise Problem(503, NO_ORCHESTRATOR) from error
     except BusError as error:
-        raise Problem(503, f"The orchestrator did not answer; see GET /api/runs/{run} for whether it did it.") from error
-    return view.runs.learn(_answer(answer)).state
+        raise Problem(503, f"The orchestrator did not answer{what_to_do}.") from error
 
 
-def _answer(data: bytes) -> RunState:
+def _answer(kind: type[AnswerT], data: bytes) -> AnswerT:
+    """What the orchestrator answered. Raises Problem when that is a refusal, or nothing that we know."""
     try:
         refusal = decode(Refusal, data)
     except Malformed:
-        pass  # then it is the state that was asked for
+        pass  # then it is what was asked for
     else:
         raise Problem(STATUS[refusal.code], refusal.error)
     try:
-        return decode(RunState, data)
+        return decode(kind, data)
     except Malformed as error:
         raise Problem(502, f"The orchestrator gave an answer that is none: {error}.") from error
-
-
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")

@@ -1,12 +1,12 @@
 """`/livez`, `/readyz` and `/api/providers`: what is there and what is missing."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.gateway.answers import json_answer
 from services.gateway.state import variables_of, view_of
 from shared.messages import Presence
 from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, problem_of, resolve, with_keys
@@ -58,14 +58,14 @@ async def readyz(request: Request) -> Response:
     view = view_of(request)
     ready = view.connected and view.current
     readiness = Readiness(ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing())
-    return _json(readiness, 200 if ready else 503)
+    return json_answer(readiness, 200 if ready else 503)
 
 
 async def providers(request: Request) -> Response:
     """The providers, which of them have a key here, and the producers that are there."""
     variables = variables_of(request)
     live = view_of(request).producers.all()
-    return _json(Providers([_provider(name, variables, live) for name in PROVIDERS], _default(variables), live))
+    return json_answer(Providers([_provider(name, variables, live) for name in PROVIDERS], _default(variables), live))
 
 
 def _default(variables: Mapping[str, str]) -> list[str]:
@@ -86,7 +86,3 @@ def _provider(name: str, variables: Mapping[str, str], live: list[Presence]) -> 
         busy=sum(1 for presence in own if presence.busy),
         models=sorted({model for presence in own for model in presence.models}),
     )
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -52,11 +52,16 @@ class View:
 
     async def require_run(self, run: str) -> KnownRun:
         """A run by its id. Raises Problem when there is none, or nobody to ask."""
+        known = await self.find_run(run)
+        if known is None:
+            raise Problem(404, f"There is no run {run[:80]!r}; GET /api/runs lists those there are.")
+        return known
+
+    async def find_run(self, run: str) -> KnownRun | None:
+        """A run by its id, or None. Raises Problem when there is nobody to ask."""
         known = self.runs.get(run)
         if known is None and TOKEN.fullmatch(run):
             known = await self._from_bus(run)
-        if known is None:
-            raise Problem(404, f"There is no run {run[:80]!r}; GET /api/runs lists those there are.")
         return known
 
     async def _from_bus(self, run: str) -> KnownRun | None:

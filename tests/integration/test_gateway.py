@@ -27,6 +27,8 @@ from shared.messages import (
     Accepted,
     ChangeRun,
     Finished,
+    Forecast,
+    ForecastRun,
     Presence,
     ProviderCounts,
     Refusal,
@@ -61,6 +63,7 @@ class Orchestrator:
         """Be there."""
         await self._service.register()
         await self._service.endpoint(subjects.START_RUN, StartRun, self._start)
+        await self._service.endpoint(subjects.FORECAST_RUN, ForecastRun, self._forecast)
         await self._service.endpoint(subjects.STOP_RUN, ChangeRun, self._change("stopped"))
         await self._service.endpoint(subjects.PAUSE_RUN, ChangeRun, self._change("paused"))
         await self._service.endpoint(subjects.RESUME_RUN, ChangeRun, self._change("running"))
@@ -107,6 +110,7 @@ class Orchestrator:
             accepted=len(self.texts),
             duplicates=3,
             seconds=2.5,
+            calls=2,
             providers={"random": ProviderCounts(calls=2, candidates=len(self.texts) + 3)},
             digest=self.digest,
             at=now(),
@@ -120,9 +124,16 @@ class Orchestrator:
 
     async def _start(self, question: StartRun) -> RunState | Refusal:
         self.asked.append(question)
+        if question.run in self.states:
+            return self.states[question.run]
         if question.spec.topic == "busy":
             return Refusal(error="three runs are active; stop one first", code="conflict")
         return await self.write(run=question.run, spec=question.spec, created=now())
+
+    async def _forecast(self, question: ForecastRun) -> Forecast | Refusal:
+        if question.spec.topic == "busy":
+            return Refusal(error="no forecast for that")
+        return Forecast(calls=30, input_tokens=900, output_tokens=600, usd=None, most_usd=None, unpriced=["random/x"])
 
     def _change(self, status: str) -> Callable[[ChangeRun], Any]:
         async def change(question: ChangeRun) -> RunState:
@@ -318,6 +329,65 @@ async def test_live_producers_are_counted(client: httpx.AsyncClient, bus: Bus) -
     await eventually(gone)
 
 
+async def test_limits_and_routes_reach_the_orchestrator(client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    fields = {
+        "topic": "Paris",
+        "providers": ["random"],
+        "max_usd": 0.5,
+        "max_tokens": 9000,
+        "max_calls": 12,
+        "routing_strategy": "weighted",
+        "routing_config": "random:1",
+    }
+    assert (await client.post("/api/runs", json=fields)).status_code == 202
+    asked = msgspec.json.decode(msgspec.json.encode(orchestrator.asked[0].spec))
+    assert {name: asked[name] for name in fields} == fields
+
+
+async def test_a_forecast_starts_nothing(client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    forecast = await client.post("/api/forecast", json={"topic": "Paris", "providers": ["random"], "iterations": 10})
+    assert forecast.status_code == 200
+    assert (forecast.json()["calls"], forecast.json()["usd"], forecast.json()["unpriced"]) == (30, None, ["random/x"])
+    refused = await client.post("/api/forecast", json={"topic": "busy", "providers": ["random"]})
+    assert (refused.status_code, refused.json()["detail"]) == (422, "no forecast for that")
+    assert (await client.post("/api/forecast", json={"topic": ""})).status_code == 422
+    assert orchestrator.asked == []
+
+
+async def test_a_run_shows_what_it_costs_and_why_a_provider_left(client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    left = ProviderCounts(calls=4, failed=2, usd=None, errors={"quota": 2}, left="the daily quota is used up")
+    counts = {"openai": left, "random": ProviderCounts(calls=2, usd=0.0)}
+    await orchestrator.write(tokens=700, usd=None, reserved_usd=0.25, providers=counts, models={"openai/gpt": left})
+    await eventually(lambda: status_of(client))
+    shown = (await client.get(f"/api/runs/{RUN}")).json()
+    assert (shown["usd"], shown["tokens"], shown["reserved_usd"]) == (None, 700, 0.25)
+    assert shown["providers"]["openai"]["left"] == "the daily quota is used up"
+    assert shown["models"]["openai/gpt"]["errors"] == {"quota": 2}
+    assert shown["providers"]["random"]["usd"] == 0
+
+
+async def test_a_request_that_is_sent_again_starts_one_run(nats_url: str, orchestrator: Orchestrator) -> None:
+    body, key = {"topic": "Paris", "providers": ["random"]}, {"Idempotency-Key": "order-7"}
+    async with gateway(nats_url) as client:
+        await ready(client)
+        together = await asyncio.gather(*(client.post("/api/runs", json=body, headers=key) for _ in range(10)))
+        run = together[0].json()["run"]
+        assert {(one.status_code, one.json()["run"]) for one in together} == {(202, run)}
+        await orchestrator.finish(run)
+    async with gateway(nats_url) as client:  # after a restart, and after the run's end
+        await ready(client)
+        asked = len(orchestrator.asked)
+        again = await client.post("/api/runs", json=body, headers=key)
+        assert (again.status_code, again.json()["run"], len(orchestrator.asked)) == (202, run, asked)
+        other_body = await client.post("/api/runs", json={**body, "topic": "Rome"}, headers=key)
+        assert (other_body.status_code, "another run" in other_body.json()["detail"]) == (422, True)
+        other_key = await client.post("/api/runs", json=body, headers={"Idempotency-Key": "order-8"})
+        assert other_key.json()["run"] != run
+        bad_key = await client.post("/api/runs", json=body, headers={"Idempotency-Key": "x" * 256})
+        assert bad_key.status_code == 422
+    assert set(orchestrator.states) == {run, other_key.json()["run"]}
+
+
 BAD_REQUESTS = [
     (b'{"topic": ""}', 422, "topic is empty"),
     (b'{"topic": "   "}', 422, "topic is empty"),
@@ -338,6 +408,9 @@ BAD_REQUESTS = [
     (b'{"topic": "x", "max_items": 123456789012345678901234567890}', 422, "max_items"),
     (b'{"topic": "x", "max_seconds": -1}', 422, "max_seconds"),
     (b'{"topic": "x", "max_seconds": NaN}', 400, "JSON"),
+    (b'{"topic": "x", "max_usd": 0}', 422, "max_usd"),
+    (b'{"topic": "x", "max_tokens": 0}', 422, "max_tokens"),
+    (b'{"topic": "x", "max_calls": 1.5}', 422, "max_calls"),
     (b'{"topic": "x", "max_item": 5}', 422, "max_item"),
     (b'{"topic": "x"', 400, "JSON"),
     (b"", 400, "object"),
