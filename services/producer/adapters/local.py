@@ -24,8 +24,8 @@ CONTEXT = 2048
 ROUND_TOKENS = 32
 """Of one answer: three or four items; further ones repeat the first or leave the topic."""
 
-LISTED = 6
-"""Items that a prompt shows as the list so far, others in each round. With more of them the model copies."""
+LISTED = 3
+"""Items that a prompt shows as the list so far, others in each round: with more of them the model copies or strays."""
 
 FREE_ROUNDS = 2
 """Rounds of a call that may begin with any letter."""
