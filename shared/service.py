@@ -82,7 +82,6 @@ def start_logging(service: str, level: str) -> None:
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # its errors reach us through error_cb; twice is noise
     structlog.contextvars.bind_contextvars(service=service)
