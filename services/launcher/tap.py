@@ -33,7 +33,9 @@ async def _print_messages(url: str, subject: str) -> None:
     bus = await connect(url, "launcher-tap")
     try:
         subscription = await bus.client.subscribe(subject)
+        await bus.client.flush()  # now the server has it: what is said from here on is seen
         sys.stdout.write(f"Listening on {subject} (Ctrl-C ends)\n")
+        sys.stdout.flush()
         number = 0
         async for message in subscription.messages:
             number += 1

@@ -484,14 +484,23 @@ async def test_tap_prints_what_passes(nats_url: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "NATS_URL": nats_url}
     )
-    assert process.stdout is not None
-    assert b"Listening on control.>" in await process.stdout.readline()
-    bus = await connect(nats_url, "test")
-    await bus.client.publish("control.run.run-1", b'{"run":"run-1\x1b"}')
-    await bus.client.flush()
+    try:
+        await sees_what_passes(process, nats_url)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
-    assert await process.stdout.readline() == b"[#1] control.run.run-1\n"
-    assert (await process.stdout.readline()).decode() == '{"run":"run-1\N{REPLACEMENT CHARACTER}"}\n'
-    process.send_signal(signal.SIGINT)
-    assert await process.wait() == 130
-    await bus.close()
+
+async def sees_what_passes(process: asyncio.subprocess.Process, nats_url: str) -> None:
+    assert process.stdout is not None
+    lines: asyncio.StreamReader = process.stdout
+    async with asyncio.timeout(20):
+        assert b"Listening on control.>" in await lines.readline()
+        bus = await connect(nats_url, "test")
+        await bus.client.publish("control.run.run-1", b'{"run":"run-1\x1b"}')
+        await bus.close()
+
+        assert await lines.readline() == b"[#1] control.run.run-1\n"
+        assert (await lines.readline()).decode() == '{"run":"run-1\N{REPLACEMENT CHARACTER}"}\n'
