@@ -40,8 +40,11 @@ run: .venv/installed ## Make one list in this terminal: make run TOPIC="Paris at
 	@if [ -z "$$TOPIC" ]; then echo 'Name a topic: make run TOPIC="Paris attractions"' >&2; exit 2; fi; \
 	exec $(BIN)/python -m services.orchestrator --topic="$$TOPIC" $(ARGS)
 
+# Most tests wait for processes they started, so more of them than cores shorten the whole.
+TEST_PROCESSES ?= 4
+
 test: .venv/installed-dev ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
 
 lint: .venv/installed-dev ## Check style, types and the rules of import
 	@$(BIN)/ruff check
