@@ -10,8 +10,12 @@ from services.orchestrator.dedupe.normalise import FUNCTION_WORDS
 _MIN_LETTERS = 2
 
 
-def _initials(words: Sequence[str]) -> str:
-    return "".join(numerals.value(word) or numerals.roman(word) or word[0] for word in words)
+def _initials(words: Sequence[str], spelled: bool) -> str:
+    """The first letters of `words`, numbers in digits; of spelled ones ("two") the first letter, with `spelled`."""
+    return "".join(
+        word[0] if spelled and word in numerals.SPELLED else numerals.value(word) or numerals.roman(word) or word[0]
+        for word in words
+    )
 
 
 def _in_digits(letters: str) -> str:
@@ -43,7 +47,7 @@ def initials_of(whole: Form, words: Sequence[str] = ()) -> set[str]:
     if len(spread) < _MIN_LETTERS:
         return set()
     telling = [word for word in spread if word not in FUNCTION_WORDS]
-    return {_initials(spread), _initials(telling)}
+    return {_initials(words, spelled) for words in (spread, telling) for spelled in (True, False)}
 
 
 def stands_for(short: Form, letters: Sequence[str], whole: Form, words: Sequence[str]) -> bool:

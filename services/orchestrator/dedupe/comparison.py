@@ -105,6 +105,8 @@ class Comparison:
         parts = finding.parts
         if parts is None or not meaning.asks(parts, fast) or not self._judge.ordinary(parts):
             return None
+        if parts.one_says_more and a.all_names and b.all_names:  # a name within a longer one is rarely the same thing
+            return None
         if not self._judge.objection(a, b, finding).undecided:
             return None
         return meaning.opinion(a, b, parts, finding.why.words)

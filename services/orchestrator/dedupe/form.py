@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from services.orchestrator.dedupe import numerals
-from services.orchestrator.dedupe.normalise import FUNCTION_WORDS, key, words_of
+from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, key, telling_words, words_of
 from services.orchestrator.dedupe.spelling import CACHED_WORDS, stem
 from services.orchestrator.dedupe.word_list import word_set
 
@@ -25,8 +25,10 @@ _NO_CAMEL: Final[dict[str, tuple[str, ...]]] = {}
 
 TELLING: Final = word_set("no not nor without non never up out off over under down before after against vs versus plus minus")
 """Function words that can turn a meaning round; the others are free to come and go."""
-FREE: Final = FUNCTION_WORDS - TELLING - word_set("who what which when where why how it he she we they you i me us them")
-"""Words that come and go without changing what is meant."""
+FREE: Final = (
+    FUNCTION_WORDS - ARTICLES - TELLING - word_set("who what which when where why how it he she we they you i me us them")
+)
+"""Words that come and go without changing what is meant. Articles are gone before, but for those that are part of a name."""
 
 ABBREVIATIONS: Final = {
     "st": "saint",
@@ -88,13 +90,12 @@ class Form:
 def form(text: str) -> Form:
     """`text` taken apart."""
     written = text.split()
-    if text.isascii() and all(word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written):
-        return _plainly_written(text, written) if written else _any(text)
-    return _any(text)
+    plain = text.isascii() and all(word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written)
+    return _plainly_written(text, written) if plain and ARTICLES.isdisjoint(map(str.lower, written)) else _any(text)
 
 
 def _any(text: str) -> Form:
-    words = _split_units(words_of(text))
+    words = _split_units(telling_words(text))
     letters = _Letters(text)
     stems = tuple(letters.stem(words, at) for at in range(len(words)))
     content, content_words = _content(stems, words)

@@ -31,9 +31,6 @@ _LATIN_PLURALS: Final = (
     ("y", "ies"),
     ("is", "i"),  # "taxis": the stem of a plural in -is keeps its s
     ("us", "use"),
-    ("s", ""),
-    ("x", "ge"),
-    ("x", "ce"),
 )
 _MIN_PLURAL: Final = 4
 """A Latin ending is only trusted behind this many letters at least, ending included."""

@@ -85,7 +85,7 @@ def same_person(a: Form, b: Form, lexicon: Lexicon) -> str:
     if _ordinary(ours, lexicon) or _ordinary(theirs, lexicon):
         return ""
     if not (ours[0] == theirs[0] or _initial_of(ours[0], theirs[0])):
-        return "" if lexicon.common(ours[-1]) else "differ"
+        return "" if any(lexicon.common(word) for word in (ours[0], theirs[0], ours[-1])) else "differ"
     short, long = sorted((ours[1:-1], theirs[1:-1]), key=len)
     return "same" if _within(short, long) else "differ"
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.orchestrator.dedupe.lexicon import Lexicon
-from services.orchestrator.dedupe.typo import SHORT, slip
+from services.orchestrator.dedupe.typo import SHORT, slip, undoubled
 
 _FULL: Final = 64
 """Words one half may lead to; a commoner half tells nothing, and is no longer added to."""
 
 
 class NearWords:
-    """Finds a word with a slip by the half of it that has none: two short entries a word.
+    """Finds a word with a slip by the half of it that has none: three short entries a word.
 
     A known word can only be a slip's correct form, so it is sought among unknown words alone, which keeps the search short.
     """
@@ -28,7 +28,7 @@ class NearWords:
         self._seen.add(word)
         halves = self._halves[self._lexicon.known(word)]
         middle = len(word) // 2
-        for half in (f"{word[:middle]}-", f"-{word[middle:]}"):
+        for half in (f"{word[:middle]}-", f"-{word[middle:]}", undoubled(word)):
             there = halves.setdefault(half, [])
             if len(there) < _FULL:
                 there.append(word)
@@ -49,7 +49,8 @@ class NearWords:
 
 
 def _halves_around(word: str) -> Iterator[str]:
-    """The halves that a word one letter shorter, as long, or one letter longer could share with `word`."""
+    """The halves that a word one letter shorter, as long, or one letter longer could share; and `word` without doublings."""
+    yield undoubled(word)
     middle = len(word) // 2
     for size in {middle, (len(word) + 1) // 2, (len(word) - 1) // 2}:
         yield f"{word[:size]}-"

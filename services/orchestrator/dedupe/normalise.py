@@ -56,7 +56,7 @@ class _Separators(dict[int, str]):
             to = char
         elif category == "Cf" or "\ufe00" <= char <= "\ufe0f":
             to = ""
-        elif char in "%‰" or (category[0] == "S" and char not in "`^~|<>=+\u00b4"):
+        elif char in "%‰" or (category[0] == "S" and char not in "`^~|<>=+\u00b4\u2044"):
             to = f"{_SYMBOL_EDGE}{char}{_SYMBOL_EDGE}"
         else:
             to = " "
@@ -111,17 +111,23 @@ def words_of(text: str) -> list[str]:
     return text.translate(_PRIVATE_TO_SIGN).split()
 
 
+def telling_words(text: str) -> list[str]:
+    """`words_of(text)` without the articles that are no part of a name."""
+    words = words_of(text)
+    if ARTICLES.isdisjoint(words):
+        return words
+    return _without_articles(words, _names_a_letter(text))
+
+
 def _whole(text: str) -> str:
     """What a text without any word is known by: itself, in one case and width."""
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 def _key_once(text: str) -> str:
-    words = words_of(text)
+    words = telling_words(text)
     if not words:
         return _whole(text)
-    if not ARTICLES.isdisjoint(words):
-        words = _without_articles(words, _names_a_letter(text))
     return _ordered([stem(word) for word in words])
 
 

@@ -43,14 +43,15 @@ def sounds_alike(a: str, b: str) -> bool:
 
 def _shaken(a: str, b: str) -> bool:
     """Whether the letters of two names are the same but for a doubling, or one missing inside, or two that changed places."""
-    if _undoubled(a) == _undoubled(b):
+    if undoubled(a) == undoubled(b):
         return True
     one, other = _middle(a, b)
     inside = a[-1] == b[-1] and a[:3] == b[:3]
     return inside and min(len(a), len(b)) > SHORT and (not one or not other or one == other[::-1]) and len(one + other) <= 2
 
 
-def _undoubled(word: str) -> str:
+def undoubled(word: str) -> str:
+    """`word` with every doubled letter single."""
     return "".join(char for at, char in enumerate(word) if at == 0 or word[at - 1] != char)
 
 
