@@ -196,7 +196,8 @@ async def test_a_killed_server_comes_back_where_it_was(launch: Launch) -> None:
 
     await eventually(lambda: it.children()["nats"].restarts == 1)
     await eventually(lambda: set(it.states().values()) == {"ready"})
-    bus = await connect(it.url, "test")
+    async with asyncio.timeout(10):
+        bus = await connect(it.url, "test")
     assert await bus.last("KV_RUNS", bucket_key("RUNS", "run-1"))
     await bus.close()
     assert it.children()["producer-random-1"].pid == producer
@@ -410,12 +411,14 @@ async def test_a_server_left_behind_is_ended_at_the_next_start(folder: Folder) -
     name_holder(lock, left.pid)
     os.close(lock)
 
-    with run_in_foreground(folder, "--services", "nats", "--parent-stdin") as process:
-        answer = await asyncio.to_thread(first_line, process)
-        assert await left.wait() == -signal.SIGTERM
-        assert process.stdin is not None
-        process.stdin.close()
-    assert answer["ready"] is True
+    try:
+        with run_in_foreground(folder, "--services", "nats", "--parent-stdin") as process:
+            answer = await asyncio.to_thread(first_line, process)
+        assert answer["ready"] is True
+        assert await asyncio.wait_for(left.wait(), 10) == -signal.SIGTERM
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            left.kill()
 
 
 def test_the_whole_stack_goes_up_answers_and_comes_down(folder: Folder, tmp_path: Path) -> None:
