@@ -18,11 +18,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tests.vendors import anthropic, gemini, openai
 from tests.vendors.answers import answer, asked, draw
 from tests.vendors.delivery import Script, deliver
 from tests.vendors.faults import REFUSALS, Fault, Misbehaviour, misbehaviour
 from tests.vendors.ledger import MAX_REQUESTS, Entry, Full, Ledger, Outcome
+from tests.vendors.protocols import anthropic, gemini, openai
 from tests.vendors.response import page, refuse, respond
 from tests.vendors.vendor import Vendor
 from tests.vendors.wire import Answer, Call, Json, Refused, Request, count
@@ -168,7 +168,8 @@ class Asked:
             script = respond(self._vendor.wire, call, said, what, self._vendor.pieces) if said else page()
         except Refused as refused:
             script, said = refuse(refused), None
-        script.delay, script.gate = self._vendor.delay, self._vendor.gate
+        script.delay = self._vendor.delay
+        script.gate = self._vendor.gate if said else None
         script.headers = {**headers, **script.headers}
         return script, said
 

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,7 @@ async def ask(vendor: Vendor, question: Question) -> Heard:
     return heard
 
 
-def listen(vendor: Vendor, question: Question, heard: Heard) -> AsyncIterator[None]:
+def listen(vendor: Vendor, question: Question, heard: Heard) -> AsyncGenerator[None, None]:
     """Step by step, so that a test sees what had come before an error."""
     return {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}[vendor.wire.provider](vendor, question, heard)
 
@@ -81,7 +81,7 @@ def _options(vendor: Vendor, question: Question) -> Any:
     }
 
 
-async def _openai(vendor: Vendor, question: Question, heard: Heard) -> AsyncIterator[None]:
+async def _openai(vendor: Vendor, question: Question, heard: Heard) -> AsyncGenerator[None, None]:
     options: dict[str, Any] = {"model": "gpt-4o-mini", "max_tokens": question.most_tokens, "stream": question.streams}
     if question.streams:
         options["stream_options"] = {"include_usage": True}
@@ -118,7 +118,7 @@ def _openai_tokens(usage: Any) -> Tokens:
     )
 
 
-async def _anthropic(vendor: Vendor, question: Question, heard: Heard) -> AsyncIterator[None]:
+async def _anthropic(vendor: Vendor, question: Question, heard: Heard) -> AsyncGenerator[None, None]:
     async with AsyncAnthropic(**_options(vendor, question)) as client:
         options: dict[str, Any] = {}
         if question.form is Form.JSON:
@@ -163,7 +163,7 @@ def _anthropic_tokens(start: Any, end: Any) -> Tokens | None:
     return Tokens(start.input_tokens + cached + written, end.output_tokens, cached, written, thought)
 
 
-async def _gemini(vendor: Vendor, question: Question, heard: Heard) -> AsyncIterator[None]:
+async def _gemini(vendor: Vendor, question: Question, heard: Heard) -> AsyncGenerator[None, None]:
     config: dict[str, Any] = {"max_output_tokens": question.most_tokens}
     if question.form is Form.JSON:
         config |= {"response_mime_type": "application/json", "response_json_schema": SCHEMA}

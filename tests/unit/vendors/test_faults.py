@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
 
 import anthropic
@@ -21,7 +20,7 @@ from tests.vendors.faults import REFUSALS, Fault
 from tests.vendors.ledger import Entry
 from tests.vendors.server import VendorServer
 from tests.vendors.vendor import Vendor
-from tests.vendors.wire import Form, Tokens
+from tests.vendors.wire import Form, Tokens, count
 
 STATUS = {  # OpenAI, Anthropic, Gemini
     Fault.RATE_LIMITED: (429, 429, 429),
@@ -169,15 +168,14 @@ async def test_openais_words_about_a_key_quote_a_part_of_it(server: VendorServer
 
 @pytest.mark.parametrize("fault", [Fault.HANG_BEFORE_FIRST_BYTE, Fault.HANG_AFTER_HEADERS, Fault.HANG_BETWEEN_CHUNKS])
 async def test_a_hang_lasts_until_the_client_leaves(server: VendorServer, fault: Fault) -> None:
-    for vendor, streams in ways(server):
-        began = time.monotonic()
-        error, heard = await failing(vendor, fault, Question(streams=streams, timeout=0.1))
+    async def leaves(vendor: Vendor, streams: bool) -> None:
+        error, heard = await failing(vendor, fault, Question(streams=streams, timeout=0.5))
         assert isinstance(error, SILENCE)
-        assert time.monotonic() - began < 5
         assert bool(heard.text) == (streams and fault is Fault.HANG_BETWEEN_CHUNKS)
-        entry = last(server, vendor)
-        await eventually(partial(getattr, entry, "ended"))
-        assert entry.outcome == "left"
+
+    await asyncio.gather(*(leaves(vendor, streams) for vendor, streams in ways(server)))
+    await eventually(lambda: {entry.outcome for entry in server.ledger.entries} == {"left"})
+    for entry in server.ledger.entries:
         assert entry.status == (0 if fault is Fault.HANG_BEFORE_FIRST_BYTE else 200)
         assert not entry.reported
 
@@ -196,8 +194,8 @@ async def test_a_drip_never_trips_a_timeout_between_bytes(server: VendorServer) 
     async def endures(vendor: Vendor, streams: bool) -> None:
         vendor.next(Fault.DRIP, seconds=0.02)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await ask(vendor, Question(streams=streams, timeout=0.5))
+            async with asyncio.timeout(1.3):
+                await ask(vendor, Question(streams=streams, timeout=1))
 
     await asyncio.gather(*(endures(vendor, streams) for vendor, streams in ways(server)))
     await eventually(lambda: {entry.outcome for entry in server.ledger.entries} == {"left"})
@@ -208,9 +206,10 @@ async def test_a_reset_breaks_the_connection_in_the_middle(server: VendorServer)
         error, heard = await failing(vendor, Fault.RESET, Question(streams=streams))
         entry = last(server, vendor)
         assert isinstance(error, LOST)
-        assert bool(heard.text) == streams
         assert (entry.status, entry.outcome) == (200, "broken")
-        assert heard.text.startswith("\n".join(entry.attributes))
+        whole_lines = heard.text.split("\n")[:-1]  # a reset may overtake what was sent before it
+        assert whole_lines == entry.attributes[: len(whole_lines)]
+        assert bool(entry.attributes) == streams
         assert entry.billed.output > 0
 
 
@@ -224,6 +223,7 @@ async def test_a_stream_that_ends_early_raises_nothing_and_has_no_reason_to_end(
             assert not heard.finish
             assert 0 < len(entry.attributes) < 12
             assert heard.text.startswith("\n".join(entry.attributes))
+            assert entry.billed.output == count(heard.text)
         else:
             assert isinstance(error, json.JSONDecodeError)
 

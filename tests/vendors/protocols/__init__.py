@@ -1,0 +1,1 @@
+"""What each vendor speaks on the wire, as `wire.Wire` has it."""
