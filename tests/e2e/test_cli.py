@@ -52,7 +52,14 @@ class CommandLine:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def producers(self) -> list[psutil.Process]:
-        return [p for p in self.children() if "services.producer" in p.cmdline()]
+        return [p for p in self.children() if "services.producer" in _command_of(p)]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it ended while we looked
+        return []
 
 
 @pytest.fixture
