@@ -17,7 +17,7 @@ NOUNS: Final = (
     "anchor arcade archive aqueduct balcony barn basin beacon bell bridge canal candle canyon carousel castle cellar chapel "
     "cliff clock cloister comet corridor cottage courtyard crater creek dam dome dune engine estuary fair falcon farm ferry "
     "fjord flute forge fountain gallery garden gate geyser glacier grove harbour harp hearth island kiln lagoon lamp lantern "
-    "library lighthouse loom manor market maze meadow mill mirror monument mural museum oasis observatory orchard palace "
+    "library lighthouse loom manor market maze meadow mill mirror monument mural museum obelisk observatory orchard palace "
     "parade pavilion pier planetarium plaza pond quarry quay rampart reef ridge river sculpture spire square stairway studio "
     "tavern temple terrace theatre tower trail tunnel valley vault viaduct village vineyard volcano waterfall well windmill "
     "workshop"
