@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 
 from openai import AsyncOpenAI, AsyncStream, OpenAIError
 from openai.types import Completion, CompletionChoice
@@ -57,7 +58,9 @@ class _Sieve:
         """Whether a line brings something new."""
         text = line.strip(" -\n")
         plain = text.casefold()
-        if plain in self._avoided or self._starts[_start(text)] >= SAME_START:
+        words = plain.split()
+        stutters = any(a == b for a, b in pairwise(words))  # "AI ethics ethics"
+        if stutters or plain in self._avoided or self._starts[_start(text)] >= SAME_START:
             return False
         self._avoided.add(plain)
         self._starts[_start(text)] += 1
