@@ -39,6 +39,9 @@ def local_model(
         run(lambda: serve(settings))
     except SystemExit as end:
         leave(end)
+    except BaseException:
+        log.exception("local_model.broken")
+        leave(SystemExit(1))
 
 
 async def serve(settings: Settings) -> None:
