@@ -68,6 +68,13 @@ def answer(call: Call, items: list[str], what: Misbehaviour | None, tokens: Toke
     return replace(made, tokens=used, tells=_tells(call, what), pieces=pieces)
 
 
+def scripted(call: Call, pieces: tuple[str, ...], finish: Finish, tokens: Tokens) -> Answer:
+    """An answer of given pieces; the ledger knows no attributes of it."""
+    text = "".join(pieces)
+    used = replace(tokens, input=count(call.prompt), output=count(text) + tokens.reasoning)
+    return replace(_made(text, call.form, [], finish), tokens=used, tells=_tells(call, None), exact=pieces)
+
+
 def _tells(call: Call, what: Misbehaviour | None) -> bool:
     """Whether the client learns of the tokens."""
     return (call.wants_usage or not call.streams) and (what is None or what.fault is not Fault.NO_USAGE)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tests.vendors.answers import answer, asked, draw
+from tests.vendors.answers import answer, asked, draw, scripted
 from tests.vendors.delivery import Script, deliver
 from tests.vendors.faults import REFUSALS, Fault, Misbehaviour, misbehaviour
 from tests.vendors.ledger import MAX_REQUESTS, Entry, Full, Ledger, Outcome
@@ -177,6 +177,8 @@ class Asked:
         """What this request is to suffer. Raises Refused where that is a status."""
         if not entry.key or (self._vendor.keys is not None and entry.key not in self._vendor.keys):
             raise self._vendor.wire.refused(misbehaviour(Fault.BAD_KEY), call, entry.key)
+        for option in sorted(self._vendor.refuses & _options(entry.body)):
+            raise self._vendor.wire.not_taken(option)
         what = self._vendor.take()
         if self._vendor.most_at_once is not None and self._open > self._vendor.most_at_once:
             what = misbehaviour(Fault.RATE_LIMITED)
@@ -189,9 +191,12 @@ class Asked:
 
     def _say(self, entry: Entry, call: Call, what: Misbehaviour | None) -> Answer:
         vendor = self._vendor
+        tokens = vendor.extra_tokens(count(call.prompt))
+        if script := vendor.scripted():
+            return scripted(call, *script, tokens)
         number = asked(call.prompt) if vendor.items is None else vendor.items
         items = draw(f"{vendor.seed} {entry.provider} {entry.number}", number, call.prompt, obedient=vendor.obedient)
-        return answer(call, items, what, vendor.extra_tokens(count(call.prompt)), vendor.pieces)
+        return answer(call, items, what, tokens, vendor.pieces)
 
 
 def _json(data: bytes) -> Json:
@@ -201,3 +206,8 @@ def _json(data: bytes) -> Json:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _options(body: Json) -> set[str]:
+    """The names of a request's options; Gemini keeps them in a place of their own."""
+    return {*body, *(body.get("generationConfig") or {})}

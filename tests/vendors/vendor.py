@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections import deque
+from collections.abc import Sized
 
 from tests.vendors.faults import Fault, Misbehaviour, misbehaviour
-from tests.vendors.wire import Limits, Tokens, Wire
+from tests.vendors.wire import Finish, Limits, Tokens, Wire
 
 MAX_QUEUED = 10_000
-"""Misbehaviours waiting, as many as there can be requests."""
+"""Orders waiting, as many as there can be requests."""
 
 
 class Vendor:
@@ -22,6 +23,8 @@ class Vendor:
         """Of the answers and of `rate`."""
         self.keys: set[str] | None = None
         """The keys that are taken; None takes every one, but a request without a key is refused."""
+        self.refuses: set[str] = set()
+        """Options that the model does not take, by their names on the wire (Gemini's are those in generationConfig)."""
         self.items: int | None = None
         """Attributes an answer; None gives as many as the prompt asks for."""
         self.obedient = False
@@ -42,6 +45,7 @@ class Vendor:
         """Of the input, reported as written to the cache (Anthropic alone has a place for it)."""
         self.reasoning_tokens = 0
         """Thought before every answer, on top of the output."""
+        self._scripted: deque[tuple[tuple[str, ...], Finish]] = deque()
         self._queue: deque[Misbehaviour] = deque()
         self._share = 0.0
         self._usual: tuple[Misbehaviour, ...] = ()
@@ -49,14 +53,22 @@ class Vendor:
 
     def next(self, fault: Fault, times: int = 1, *, seconds: float | None = None, size: int | None = None) -> None:
         """Let the next `times` requests fail so, after those that were ordered before. `seconds`, `size`: see the fault."""
-        if len(self._queue) + times > MAX_QUEUED:
-            raise ValueError(f"more than {MAX_QUEUED} misbehaviours are waiting")
+        self._bound(self._queue, times)
         self._queue.extend([misbehaviour(fault, seconds, size)] * times)
 
     def rate(self, share: float, *faults: Fault, seconds: float | None = None, size: int | None = None) -> None:
         """Let this share (0 to 1) of the other requests fail, each in one of these ways; `rate(0)` ends it."""
         self._share = share
         self._usual = tuple(misbehaviour(fault, seconds, size) for fault in faults)
+
+    def say(self, *pieces: str, finish: Finish = Finish.STOP) -> None:
+        """Let the next answer be exactly this, piece by piece, after those that were ordered before."""
+        self._bound(self._scripted, 1)
+        self._scripted.append((pieces, finish))
+
+    def scripted(self) -> tuple[tuple[str, ...], Finish] | None:
+        """What `say` ordered for the answer at hand."""
+        return self._scripted.popleft() if self._scripted else None
 
     def take(self) -> Misbehaviour | None:
         """What the request at hand is to suffer."""
@@ -71,3 +83,7 @@ class Vendor:
         cached = min(self.cached_tokens, input_tokens)
         written = min(self.cache_written_tokens, input_tokens - cached) if self.wire.provider == "anthropic" else 0
         return Tokens(cached=cached, cache_written=written, reasoning=self.reasoning_tokens)
+
+    def _bound(self, orders: Sized, more: int) -> None:
+        if len(orders) + more > MAX_QUEUED:
+            raise ValueError(f"more than {MAX_QUEUED} orders are waiting")

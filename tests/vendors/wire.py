@@ -88,6 +88,8 @@ class Answer:
     """Whether it tells its tokens."""
     pieces: int = 5
     """Into which the text is cut in a stream."""
+    exact: tuple[str, ...] = ()
+    """The pieces, where a test orders them."""
 
     def attributes(self, length: int) -> list[str]:
         """Those that the first `length` characters hold completely."""
@@ -95,6 +97,8 @@ class Answer:
 
     def cut(self) -> list[str]:
         """The text in pieces, wherever that is in a word, as a model's stream is."""
+        if self.exact:
+            return list(self.exact)
         size = max(1, math.ceil(len(self.text) / max(self.pieces, len(self.text) // 4096)))
         return [self.text[start : start + size] for start in range(0, len(self.text), size)]
 
@@ -164,6 +168,10 @@ class Wire(Protocol):
 
     def refused(self, what: Misbehaviour, call: Call, key: str) -> Refused:
         """The vendor's way of saying so."""
+        ...
+
+    def not_taken(self, option: str) -> Refused:
+        """The vendor's words for an option it does not take."""
         ...
 
     def error_event(self) -> bytes:

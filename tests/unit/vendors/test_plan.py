@@ -5,18 +5,21 @@ import time
 from contextlib import aclosing
 from itertools import pairwise
 
+import anthropic
+import httpx2
 import openai
 import pytest
+from google.genai import errors
 
 from tests.conftest import eventually
-from tests.unit.vendors.asking import PROMPT, Heard, Question, ask, listen
+from tests.unit.vendors.asking import PROMPT, TLS, Heard, Question, ask, listen
 from tests.vendors import ledger
 from tests.vendors.answers import draw
 from tests.vendors.faults import Fault
 from tests.vendors.ledger import Entry, Ledger
 from tests.vendors.server import VendorServer, vendors
 from tests.vendors.vendor import Vendor
-from tests.vendors.wire import count
+from tests.vendors.wire import Finish, Form, count
 
 
 async def outcome(vendor: Vendor) -> int:
@@ -25,6 +28,13 @@ async def outcome(vendor: Vendor) -> int:
     except openai.APIStatusError as error:
         return error.status_code
     return 200
+
+
+async def statuses(vendor: Vendor, number: int) -> list[int]:
+    """Of so many requests, one after another."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": PROMPT}]}
+    async with httpx2.AsyncClient(verify=TLS, headers={"authorization": "Bearer k"}) as client:
+        return [(await client.post(f"{vendor.url}/chat/completions", json=body)).status_code for _ in range(number)]
 
 
 async def test_faults_come_in_the_order_in_which_they_were_ordered(server: VendorServer) -> None:
@@ -39,12 +49,33 @@ async def test_a_share_of_the_requests_fails_and_the_seed_says_which() -> None:
     for seed in (1, 1, 2):
         async with vendors(seed) as server:
             server.openai.rate(0.2, Fault.SERVER_ERROR, Fault.UNAVAILABLE)
-            seen.append([await outcome(server.openai) for _ in range(60)])
+            seen.append(await statuses(server.openai, 100))
             server.openai.rate(0)
-            assert [await outcome(server.openai) for _ in range(5)] == [200] * 5
+            assert await statuses(server.openai, 20) == [200] * 20
     assert seen[0] == seen[1] != seen[2]
-    assert 5 <= 60 - seen[0].count(200) <= 20
+    assert 10 <= 100 - seen[0].count(200) <= 30
     assert set(seen[0]) == {200, 500, 503}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_what_is_said_can_be_ordered_piece_by_piece(server: VendorServer, streams: bool) -> None:
+    for vendor in server.all:
+        vendor.say("Lou", "vre\nEiffel", " Tow", finish=Finish.LENGTH)
+        heard = await ask(vendor, Question(streams=streams))
+        assert heard.text == "Louvre\nEiffel Tow"
+        assert heard.pieces == (3 if streams else 1)
+        assert heard.finish in ("length", "max_tokens", "MAX_TOKENS")
+        assert heard.tokens == server.ledger.entries[-1].billed
+        assert (await ask(vendor, Question(streams=streams))).text != heard.text
+
+
+async def test_a_model_that_does_not_take_an_option_says_so(server: VendorServer) -> None:
+    for vendor, option in zip(server.all, ("response_format", "output_config", "responseJsonSchema"), strict=True):
+        vendor.refuses = {option}
+        with pytest.raises((openai.BadRequestError, anthropic.BadRequestError, errors.ClientError), match=option) as raised:
+            await ask(vendor, Question(form=Form.JSON))
+        assert "400" in str(raised.value)
+        assert (await ask(vendor, Question())).text
 
 
 async def test_no_more_orders_than_there_can_be_requests(server: VendorServer) -> None:

@@ -126,6 +126,10 @@ class Anthropic:
             headers = self.limits(Limits(requests=50, requests_left=0, requests_reset=what.seconds))
         return _refusal(status, kind, words.format(model=call.model), headers)
 
+    def not_taken(self, option: str) -> Refused:
+        """See Wire."""
+        return _refusal(400, "invalid_request_error", f"{option}: Extra inputs are not permitted")
+
     def error_event(self) -> bytes:
         """See Wire."""
         return event(_error("overloaded_error", "Overloaded"), "error")

@@ -129,6 +129,11 @@ class Gemini:
             details.append({"@type": f"{TYPE}RetryInfo", "retryDelay": f"{what.seconds:g}s"})
         return _refusal(status, kind, words.format(model=call.model), details, retry_after(what))
 
+    def not_taken(self, option: str) -> Refused:
+        """See Wire."""
+        message = f"Invalid JSON payload received. Unknown name \"{option}\" at 'generation_config': Cannot find field."
+        return _refusal(400, "INVALID_ARGUMENT", message)
+
     def error_event(self) -> bytes:
         """See Wire."""
         return event(_error(503, "UNAVAILABLE", "The model is overloaded. Please try again later."), end="\r\n\r\n")

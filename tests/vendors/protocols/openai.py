@@ -142,6 +142,11 @@ class OpenAI:
         message = words.format(model=call.model, key=quoted, wait=_duration(what.seconds))
         return _refusal(status, message, kind, code, headers=retry_after(what))
 
+    def not_taken(self, option: str) -> Refused:
+        """See Wire."""
+        message = f"Unsupported parameter: '{option}' is not supported with this model."
+        return _refusal(400, message, "invalid_request_error", "unsupported_parameter", option)
+
     def error_event(self) -> bytes:
         """See Wire."""
         message = "The server had an error processing your request. Sorry about that!"
