@@ -30,11 +30,12 @@ class MiniLM:
         with resources.as_file(vocabulary) as path:
             self._tokenizer: Final = BertWordPieceTokenizer(str(path), lowercase=True)
         self._tokenizer.enable_truncation(_LONGEST)
-        self._of = lru_cache(maxsize=_REMEMBERED)(self._compute)
+        self.vector: Final = lru_cache(maxsize=_REMEMBERED)(self._compute)
+        """The vector of a text, of length 1."""
 
     def likeness(self, a: str, b: str) -> float:
         """How alike the two texts are in meaning: the cosine of their vectors, -1 to 1."""
-        return float(self._of(a) @ self._of(b))
+        return float(self.vector(a) @ self.vector(b))
 
     def _compute(self, text: str) -> "NDArray[np.float32]":
         """The vector of one text, always computed alone so that it never depends on its company."""
