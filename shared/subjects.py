@@ -80,6 +80,10 @@ def duplicate(run: str, candidate_id: str) -> str:
     return f"attributes.duplicate.{token(run)}.{token(candidate_id)}"
 
 
+def duplicates_of_run(run: str) -> str:
+    return f"attributes.duplicate.{token(run)}.*"
+
+
 def finished(run: str) -> str:
     return f"attributes.finished.{token(run)}"
 

@@ -4,30 +4,30 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Mapping
-from typing import Annotated
 
 import structlog
-from msgspec import Meta
 
 from services.gateway.app import make_app
+from services.gateway.clients import Clients
 from services.gateway.feeds import follow_log, follow_runs, hear_producers, hear_snapshots, watch_orchestrator
+from services.gateway.rates import Rates
 from services.gateway.server import Server, address, listen, make_server
+from services.gateway.settings import GatewaySettings
 from services.gateway.view import View
-from shared.service import Settings, environment, load, run, service, start_logging
+from shared.service import environment, load, run, service, start_logging
 
 log = structlog.get_logger()
 
 
-class GatewaySettings(Settings, frozen=True, kw_only=True):
-    """Settings of the gateway."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
-
-
-async def serve(settings: GatewaySettings, variables: Mapping[str, str], listener: socket.socket, view: View) -> None:
+async def serve(
+    settings: GatewaySettings,
+    variables: Mapping[str, str],
+    listener: socket.socket,
+    view: View,
+    rates: Rates | None = None,
+) -> None:
     """Serve until told to stop; the bus may come at any time."""
-    server = make_server(make_app(view, variables, settings.host))
+    server = make_server(make_app(view, variables, settings, rates or Rates()))
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     log.info("gateway.listening", url=address(listener))
     try:
@@ -62,8 +62,8 @@ def main() -> None:
     variables = environment()
     settings = load(GatewaySettings, variables)
     start_logging("gateway", settings.log_level)
-    listener = listen(settings.host, settings.port)
-    run(lambda: serve(settings, variables, listener, View()))
+    listener = listen(settings.host, settings.port, guarded=bool(settings.gateway_token))
+    run(lambda: serve(settings, variables, listener, View(Clients(settings.clients_per_address))))
 
 
 if __name__ == "__main__":

@@ -7,24 +7,27 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from services.gateway.access import Access
 from services.gateway.downloads import attributes
-from services.gateway.events import Clients, events
+from services.gateway.events import events
 from services.gateway.guard import Guard
+from services.gateway.hosts import names_of
+from services.gateway.metrics import Metrics, show_metrics
+from services.gateway.openapi import openapi
 from services.gateway.problems import Problem, on_failure, on_http_error, on_problem
+from services.gateway.rates import Rates
 from services.gateway.runs_api import CHANGES, change_run, forecast_run, list_runs, show_run, start_run
-from services.gateway.status_api import livez, providers, readyz
+from services.gateway.settings import GatewaySettings
+from services.gateway.sign_in import login, make_link, make_session
+from services.gateway.status_api import livez, producers, providers, readyz
 from services.gateway.view import View
 
 STATIC = Path(__file__).parent / "static"
-
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
-"""Names under which a browser on this machine knows us; another is a foreign domain pointed here (DNS rebinding)."""
 
 
 async def dashboard(request: Request) -> Response:
@@ -32,18 +35,26 @@ async def dashboard(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-def make_app(view: View, variables: Mapping[str, str], host: str) -> Starlette:
-    """The application. `host` is what the gateway listens on, and so is one of its names."""
+def make_app(view: View, variables: Mapping[str, str], settings: GatewaySettings, rates: Rates) -> Starlette:
+    """The application. `variables` is the environment, which tells what providers have keys."""
+    access, metrics = Access(settings.gateway_token or ""), Metrics(view)
+    guard = Middleware(Guard, access, names_of(settings.host, settings.gateway_hosts), rates, metrics)
     app = Starlette(
         routes=[
             Route("/", dashboard),
+            Route("/login", login, methods=["GET"]),
             Route("/livez", livez),
             Route("/test", livez),  # what probes of earlier versions ask for
             Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
+            Route("/openapi.json", openapi),
+            Route("/api/session", make_session, methods=["POST"]),
+            Route("/api/login-links", make_link, methods=["POST"]),
             Route("/api/providers", providers),
+            Route("/api/producers", producers),
+            Route("/api/forecast", forecast_run, methods=["POST"]),
             Route("/api/runs", list_runs),
             Route("/api/runs", start_run, methods=["POST"]),
-            Route("/api/forecast", forecast_run, methods=["POST"]),
             Route("/api/runs/{run}", show_run),
             Route("/api/runs/{run}/attributes", attributes),
             Route("/api/runs/{run}/events", events),
@@ -53,13 +64,12 @@ def make_app(view: View, variables: Mapping[str, str], host: str) -> Starlette:
             ),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[
-            Middleware(Guard),
-            Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, host], www_redirect=False),
-        ],
+        middleware=[guard],
         exception_handlers={Problem: on_problem, HTTPException: on_http_error, Exception: on_failure},
     )
     app.state.view = view
     app.state.variables = variables
-    app.state.clients = Clients()
+    app.state.access = access
+    app.state.rates = rates
+    app.state.metrics = metrics
     return app

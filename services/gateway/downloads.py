@@ -1,6 +1,9 @@
 """`GET /api/runs/<run>/attributes`: the list itself, streamed from the log."""
 
-from collections.abc import AsyncIterator, Callable
+import csv
+import io
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 import msgspec
 import structlog
@@ -8,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from services.gateway.problems import Problem
+from services.gateway.query import number
 from services.gateway.state import view_of
 from services.gateway.view import NO_BUS
 from shared import subjects
@@ -17,24 +21,36 @@ from shared.streams import RESULTS
 
 log = structlog.get_logger()
 
+MOST = 10_000_000
+"""Attributes of one run, at most."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would carry out."""
+
 
 class AttributeView(msgspec.Struct):
-    """One attribute of the JSON form."""
+    """One attribute of the JSON, JSON lines and CSV forms."""
 
     ordinal: int
     text: str
     provider: str
     model: str
     producer: str
+    facet: str
     at: str
 
 
+COLUMNS = AttributeView.__struct_fields__
+
+
 async def attributes(request: Request) -> Response:
-    """Stream a run's attributes in order, as text (one a line) or as a JSON array."""
+    """Stream a run's attributes in order: those after ordinal `after`, at most `limit` of them."""
     view = view_of(request)
     form = request.query_params.get("format", "json")
     if form not in FORMS:
         raise Problem(422, f"format must be one of {', '.join(FORMS)}.")
+    after = number(request, "after", default=0, lowest=0, highest=MOST)
+    limit = number(request, "limit", default=MOST, lowest=1, highest=MOST)
     run = (await view.require_run(request.path_params["run"])).state.run
     batches = view.require_bus().history(RESULTS.name or "", [subjects.accepted_of_run(run)])
     try:
@@ -43,42 +59,71 @@ async def attributes(request: Request) -> Response:
         raise Problem(503, NO_BUS) from error
     media_type, render = FORMS[form]
     headers = {"Content-Disposition": f'attachment; filename="{run}.{form}"'}
-    return StreamingResponse(render(_attributes(first, batches)), headers=headers, media_type=media_type)
+    return StreamingResponse(render(_attributes(first, batches, after, limit)), headers=headers, media_type=media_type)
 
 
-async def _attributes(first: list[Stored], rest: AsyncIterator[list[Stored]]) -> AsyncIterator[list[Accepted]]:
-    yield _decoded(first)
-    async for batch in rest:
-        yield _decoded(batch)
+async def _attributes(
+    first: list[Stored], rest: AsyncGenerator[list[Stored], None], after: int, limit: int
+) -> AsyncIterator[list[AttributeView]]:
+    """The attributes with ordinals above `after` and up to `after + limit`; ordinals have no gaps."""
+    async with aclosing(rest):
+        batch: list[Stored] | None = first
+        while batch is not None:
+            found = _decoded(batch)
+            yield [item for item in found if after < item.ordinal <= after + limit]
+            if found and found[-1].ordinal >= after + limit:
+                return
+            batch = await anext(rest, None)
 
 
-def _decoded(batch: list[Stored]) -> list[Accepted]:
+def _decoded(batch: list[Stored]) -> list[AttributeView]:
     found = []
     for stored in batch:
         try:
-            found.append(decode(Accepted, stored.data))
+            found.append(msgspec.convert(decode(Accepted, stored.data), AttributeView, from_attributes=True))
         except Malformed as error:
             log.warning("entry.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
     return found
 
 
-async def _text(batches: AsyncIterator[list[Accepted]]) -> AsyncIterator[bytes]:
+async def _text(batches: AsyncIterator[list[AttributeView]]) -> AsyncIterator[bytes]:
     async for batch in batches:
         yield "".join(" ".join(item.text.splitlines()) + "\n" for item in batch).encode("utf-8", "replace")
 
 
-async def _json(batches: AsyncIterator[list[Accepted]]) -> AsyncIterator[bytes]:
+async def _json(batches: AsyncIterator[list[AttributeView]]) -> AsyncIterator[bytes]:
     before = b"[\n"
     async for batch in batches:
-        for item in batch:
-            yield before + msgspec.json.encode(msgspec.convert(item, AttributeView, from_attributes=True))
+        if batch:
+            yield before + b",\n".join(msgspec.json.encode(item) for item in batch)
             before = b",\n"
     yield (b"[" if before == b"[\n" else b"\n") + b"]\n"
 
 
-Render = Callable[[AsyncIterator[list[Accepted]]], AsyncIterator[bytes]]
+async def _json_lines(batches: AsyncIterator[list[AttributeView]]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        yield b"".join(msgspec.json.encode(item) + b"\n" for item in batch)
+
+
+async def _csv(batches: AsyncIterator[list[AttributeView]]) -> AsyncIterator[bytes]:
+    yield (",".join(COLUMNS) + "\r\n").encode()
+    async for batch in batches:
+        lines = io.StringIO()
+        csv.writer(lines).writerows([_cell(getattr(item, name)) for name in COLUMNS] for item in batch)
+        yield lines.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: str | int) -> str:
+    """A cell that a spreadsheet shows and does not carry out: attributes are text by strangers."""
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+Render = Callable[[AsyncIterator[list[AttributeView]]], AsyncIterator[bytes]]
 
 FORMS: dict[str, tuple[str, Render]] = {
     "json": ("application/json", _json),
     "txt": ("text/plain; charset=utf-8", _text),
+    "jsonl": ("application/jsonl", _json_lines),
+    "csv": ("text/csv; charset=utf-8", _csv),
 }

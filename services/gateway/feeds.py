@@ -59,7 +59,7 @@ async def follow_log(bus: Bus, view: View) -> None:
         end = head.last
         floor = max(0, end - TAIL_ENTRIES)
         view.current = floor == end
-        view.tail.begin(head.epoch, floor)
+        view.log.begin(head.epoch, floor)
         for known in view.runs:
             known.bell.ring()
         return floor
@@ -70,17 +70,18 @@ async def follow_log(bus: Bus, view: View) -> None:
             if known := view.runs.get(run):
                 known.bell.ring()
 
-    await _follow(bus, RESULTS.name or "", [subjects.ALL_ACCEPTED, subjects.ALL_FINISHED], begin, read)
+    wanted = [subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_FINISHED]
+    await _follow(bus, RESULTS.name or "", wanted, begin, read)
 
 
 def _show(stored: Stored, view: View) -> str:
     """Put an entry of the log into the tail; returns its run, or nothing when there is nothing to show."""
-    run = stored.subject.split(".")[2]
-    frame = frames.decision(stored, view.tail.epoch)
+    kind, run = subjects.decision(stored.subject)
+    frame = frames.decision(stored, view.log.epoch)
     if frame is None:
-        view.tail.skip(stored.sequence)
+        view.log.skip(stored.sequence)
         return ""
-    view.tail.add(run, frame)
+    view.log.add(run, frame, duplicate=kind == "duplicate")
     if frame.last and (known := view.runs.get(run)):
         known.finish(decode(Finished, stored.data))
     return run

@@ -1,5 +1,6 @@
 """One client of one run's event stream: a place in the log and nothing else."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -11,6 +12,7 @@ from services.gateway import frames
 from services.gateway.bell import wait
 from services.gateway.frames import Frame
 from services.gateway.known_runs import KnownRun
+from services.gateway.metrics import Metrics
 from services.gateway.run_view import run_view
 from services.gateway.view import View
 from shared import subjects
@@ -28,32 +30,42 @@ CHUNK_FRAMES = 100
 RETRY_SECONDS = 0.5
 """Before the log is read again after the bus failed."""
 
+LIFE_SECONDS = 1200
+"""After this long, up to half more or less, a client is told to come back: what a lost connection left behind goes with it,
+and clients spread anew over several gateways."""
+
 
 class Follower:
     """Sends a run's events from a place on: what the stream holds, then the live tail, without gap or repeat."""
 
-    def __init__(self, view: View, bus: Bus, known: KnownRun, place: int, reset: bool) -> None:
+    def __init__(
+        self, view: View, bus: Bus, known: KnownRun, metrics: Metrics, *, place: int, reset: bool, duplicates: bool
+    ) -> None:
         self._view = view
         self._bus = bus
         self._known = known
+        self._metrics = metrics
         self._run = known.state.run
         self._place = place
         """Sequence of the log up to which the client has everything of its run."""
         self._reset = reset
-        self._epoch = view.tail.epoch
-        self._generation = view.tail.generation
+        self._duplicates = duplicates
+        self._epoch = view.log.epoch
+        self._generation = view.log.generation
         self._done = False
         self._changes = known.changes
         self._snapshots = 0
+        self._until = time.monotonic() + LIFE_SECONDS * (0.5 + secrets.randbelow(1000) / 1000)
 
     async def events(self) -> AsyncIterator[bytes]:
-        """The stream, until the run has ended or the gateway closes."""
+        """The stream, until the run has ended, the client's time is over, or the gateway closes."""
         yield frames.opening(1000 + secrets.randbelow(3000))  # spread, so that clients of a restart do not come as one
         yield frames.hello(run_view(self._known.state))
         heartbeat = time.monotonic() + HEARTBEAT_SECONDS
         while self._watched():
             ticket = self._known.bell.ticket()
             if self._starts_over():
+                self._metrics.resets.inc()
                 yield frames.RESET
             pause = HEARTBEAT_SECONDS
             try:
@@ -65,21 +77,26 @@ class Follower:
                 pause = RETRY_SECONDS
             if self._done:
                 return
+            if self._known.ended and await self._lost_its_end():
+                yield frames.ended(run_view(self._known.state))
+                return
             if news := self._news():
                 yield news
             if time.monotonic() >= heartbeat:
                 heartbeat += HEARTBEAT_SECONDS
                 yield frames.HEARTBEAT
+            await asyncio.sleep(self._view.clients.gap)
             await wait(ticket, min(pause, heartbeat - time.monotonic()))
         yield frames.BYE
 
     def _watched(self) -> bool:
         """Whether there is more to come here; if not, the client comes back and finds what there is then."""
-        return not self._view.closing and self._view.runs.get(self._run) is self._known
+        known = self._view.runs.get(self._run) is self._known
+        return known and not self._view.closing and time.monotonic() < self._until
 
     def _starts_over(self) -> bool:
         """Whether what the client has is of another log: it must drop that and gets everything from the start."""
-        tail = self._view.tail
+        tail = self._view.log
         if tail.generation != self._generation:
             self._epoch, self._generation = tail.epoch, tail.generation
             self._place = 0
@@ -100,13 +117,13 @@ class Follower:
 
     async def _log(self) -> AsyncGenerator[bytes, None]:
         """All that the log has of the run beyond the client's place."""
-        tail = self._view.tail
+        tail = self._view.log
         while not self._done and self._watched() and tail.generation == self._generation:
-            if self._place < tail.floor(self._run):
+            if self._place < tail.floor(self._run, duplicates=self._duplicates):
                 async with aclosing(self._stored()) as chunks:
                     async for chunk in chunks:
                         yield chunk
-            elif found := tail.after(self._run, self._place, CHUNK_FRAMES):
+            elif found := tail.after(self._run, self._place, CHUNK_FRAMES, duplicates=self._duplicates):
                 yield self._take(found)
             else:
                 self._place = max(self._place, tail.head)
@@ -116,6 +133,8 @@ class Follower:
         """What the stream holds beyond the client's place, up to its end as of now. Raises BusError."""
         end = (await self._bus.head(RESULTS.name or "")).last
         wanted = [subjects.accepted_of_run(self._run), subjects.finished(self._run)]
+        if self._duplicates:
+            wanted.append(subjects.duplicates_of_run(self._run))
         async with aclosing(self._bus.history(RESULTS.name or "", wanted, self._place)) as batches:
             async for batch in batches:
                 rendered = [frame for stored in batch if (frame := frames.decision(stored, self._epoch))]
@@ -123,10 +142,18 @@ class Follower:
                     yield self._take(chunk)
         self._place = max(self._place, end)
 
+    async def _lost_its_end(self) -> bool:
+        """Whether the log does not know of the end of a run that has ended: the log was lost, the run's state was not."""
+        try:
+            return await self._bus.last(RESULTS.name or "", subjects.finished(self._run)) is None
+        except BusError:
+            return False
+
     def _take(self, found: Sequence[Frame]) -> bytes:
         """Move the client's place over these frames, which are sent next."""
         self._place = found[-1].sequence
         self._done = found[-1].last
+        self._metrics.sent.inc(len(found))
         return b"".join(frame.data for frame in found)
 
 

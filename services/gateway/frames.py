@@ -9,7 +9,7 @@ import structlog
 from services.gateway.run_view import RunView
 from shared import subjects
 from shared.bus import Malformed, Stored, decode
-from shared.messages import Accepted, Finished, ProviderCounts, Snapshot, Status
+from shared.messages import Accepted, Duplicate, Finished, ProviderCounts, Snapshot, Status
 
 log = structlog.get_logger()
 
@@ -43,22 +43,37 @@ class AcceptedEvent(msgspec.Struct):
     digest: str
 
 
-class DoneEvent(msgspec.Struct):
+class DuplicateEvent(msgspec.Struct):
+    """Data of the event `duplicate`, for those who ask for it."""
+
+    of: int
+    """Ordinal of the attribute that it repeats."""
+    text: str
+    tier: str
+    score: float
+    provider: str
+    model: str
+    producer: str
+    task: str
+    at: str
+
+
+class DoneEvent(msgspec.Struct, kw_only=True):
     """Data of the event `done`."""
 
     status: Status
     reason: str
     accepted: int
     duplicates: int
-    late: int
+    late: int = 0
     seconds: float
     calls: int
     tokens: int
     usd: float | None
     providers: dict[str, ProviderCounts]
     models: dict[str, ProviderCounts]
-    digest: str
-    at: str
+    digest: str = ""
+    at: str = ""
 
 
 def event_id(epoch: str, sequence: int) -> str:
@@ -81,6 +96,12 @@ def hello(view: RunView) -> bytes:
     return _event(b"hello", msgspec.json.encode(view))
 
 
+def ended(view: RunView) -> bytes:
+    """The end of a run whose last entry the log does not have: the log was lost, the run's state was not."""
+    data = msgspec.convert(view, DoneEvent, from_attributes=True)
+    return _event(b"done", msgspec.json.encode(data))
+
+
 def run(view: RunView) -> bytes:
     """The run changed its status."""
     return _event(b"run", msgspec.json.encode(view))
@@ -93,9 +114,12 @@ def snapshot(message: Snapshot) -> bytes:
 
 def decision(stored: Stored, epoch: str) -> Frame | None:
     """The frame of one entry of the log, or None (and a line in our log) if it is malformed."""
+    kind, _ = subjects.decision(stored.subject)
     try:
-        if stored.subject.startswith(subjects.ALL_FINISHED[:-1]):
+        if kind == "finished":
             return _done(decode(Finished, stored.data), stored.sequence, epoch)
+        if kind == "duplicate":
+            return _duplicate(decode(Duplicate, stored.data), stored.sequence, epoch)
         return _accepted(decode(Accepted, stored.data), stored.sequence, epoch)
     except Malformed as error:
         log.warning("entry.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
@@ -105,6 +129,11 @@ def decision(stored: Stored, epoch: str) -> Frame | None:
 def _accepted(message: Accepted, sequence: int, epoch: str) -> Frame:
     data = msgspec.convert(message, AcceptedEvent, from_attributes=True)
     return Frame(sequence, _event(b"accepted", msgspec.json.encode(data), event_id(epoch, sequence)))
+
+
+def _duplicate(message: Duplicate, sequence: int, epoch: str) -> Frame:
+    data = msgspec.convert(message, DuplicateEvent, from_attributes=True)
+    return Frame(sequence, _event(b"duplicate", msgspec.json.encode(data), event_id(epoch, sequence)))
 
 
 def _done(message: Finished, sequence: int, epoch: str) -> Frame:

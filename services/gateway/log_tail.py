@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections import deque
+from heapq import merge
 from itertools import islice
 from operator import attrgetter
 
 from services.gateway.frames import Frame
 
 TAIL_BYTES = 16 * 1024 * 1024
-"""Frames kept, of all runs together: about 40,000 attributes. Who is further behind reads the stream."""
+"""Frames kept of each kind, of all runs together: about 40,000 attributes. Who is further behind reads the stream."""
 
 TAIL_ENTRIES = 20_000
 """Entries of the log that a gateway reads when it starts, so that most clients that come back find their place."""
@@ -103,3 +104,54 @@ class LogTail:
         self._floor = frame.sequence
         if not len(self._runs[run]):
             del self._runs[run]
+
+
+class Log:
+    """What the log holds of late: what was accepted, and apart from it, since few ask for them, the duplicates."""
+
+    def __init__(self, max_bytes: int = TAIL_BYTES) -> None:
+        self._accepted = LogTail(max_bytes)
+        self._duplicates = LogTail(max_bytes)
+
+    @property
+    def epoch(self) -> str:
+        """Of the log that is read; empty until there is one."""
+        return self._accepted.epoch
+
+    @property
+    def generation(self) -> int:
+        """Rises whenever the log is read anew: places of another generation mean nothing."""
+        return self._accepted.generation
+
+    @property
+    def head(self) -> int:
+        """Sequence up to which the log has been read."""
+        return self._accepted.head
+
+    def begin(self, epoch: str, floor: int) -> None:
+        """Forget everything and hold what a log has above sequence `floor`."""
+        self._accepted.begin(epoch, floor)
+        self._duplicates.begin(epoch, floor)
+
+    def add(self, run: str, frame: Frame, *, duplicate: bool = False) -> None:
+        """Take the next frame of the log."""
+        kind, other = (self._duplicates, self._accepted) if duplicate else (self._accepted, self._duplicates)
+        kind.add(run, frame)
+        other.skip(frame.sequence)
+
+    def skip(self, sequence: int) -> None:
+        """Note that the log was read up to here, though there is nothing to show for it."""
+        self._accepted.skip(sequence)
+        self._duplicates.skip(sequence)
+
+    def floor(self, run: str, *, duplicates: bool) -> int:
+        """Frames of this run above the floor are all here, up to `head`; those at or below may be gone."""
+        accepted = self._accepted.floor(run)
+        return max(accepted, self._duplicates.floor(run)) if duplicates else accepted
+
+    def after(self, run: str, sequence: int, limit: int, *, duplicates: bool) -> list[Frame]:
+        """The next frames of a run above a sequence that is not below its floor."""
+        accepted = self._accepted.after(run, sequence, limit)
+        if not duplicates:
+            return accepted
+        return list(islice(merge(accepted, self._duplicates.after(run, sequence, limit), key=_sequence), limit))

@@ -21,7 +21,9 @@ class Problem(Exception):
         self.detail = detail
 
 
-class _Body(msgspec.Struct):
+class ProblemBody(msgspec.Struct):
+    """What is wrong, as RFC 9457 writes it."""
+
     title: str
     status: int
     detail: str
@@ -30,7 +32,7 @@ class _Body(msgspec.Struct):
 
 def respond(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that tells a problem."""
-    body = msgspec.json.encode(_Body(HTTPStatus(status).phrase, status, detail))
+    body = msgspec.json.encode(ProblemBody(HTTPStatus(status).phrase, status, detail))
     more = dict(headers or {})
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         more["Retry-After"] = str(RETRY_SECONDS)

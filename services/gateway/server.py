@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.gateway.access import SHORTEST_TOKEN
+from services.gateway.hosts import is_loopback
+
 BACKLOG = 512
 """Connections waiting to be taken: all clients of a restarted gateway come back within seconds."""
 
@@ -21,10 +24,18 @@ GRACE_SECONDS = 3
 """For clients to take their last events once the gateway stops; then they are cut off."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the address. Exits with one line if it cannot be had; port 0 takes a free one."""
+def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
+    """Take the address; port 0 takes a free one.
+
+    Exits with one line if it cannot be had, or if others than this machine could reach it and nothing guards it.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if not (guarded or is_loopback(str(address[0]))):
+            raise SystemExit(
+                f"HOST is {host}, which other machines can reach. Set GATEWAY_TOKEN to a secret of at least {SHORTEST_TOKEN}"
+                " characters, or leave HOST at 127.0.0.1."
+            )
         with contextlib.ExitStack() as on_failure:
             listener = on_failure.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from services.gateway.access import Access
+from services.gateway.rates import Rates
 from services.gateway.view import View
 
 
@@ -17,3 +19,15 @@ def variables_of(request: Request) -> Mapping[str, str]:
     """The environment, to tell which providers have keys. Its values never leave the process."""
     variables: Mapping[str, str] = request.app.state.variables
     return variables
+
+
+def access_of(request: Request) -> Access:
+    """Who may use the gateway."""
+    access: Access = request.app.state.access
+    return access
+
+
+def rates_of(request: Request) -> Rates:
+    """How fast an address may ask."""
+    rates: Rates = request.app.state.rates
+    return rates

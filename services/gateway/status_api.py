@@ -56,9 +56,15 @@ async def livez(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Whether runs can be shown; 503 if not, and what is missing either way."""
     view = view_of(request)
-    ready = view.connected and view.current
-    readiness = Readiness(ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing())
-    return json_answer(readiness, 200 if ready else 503)
+    readiness = Readiness(
+        view.ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing()
+    )
+    return json_answer(readiness, 200 if view.ready else 503)
+
+
+async def producers(request: Request) -> Response:
+    """The producers that are there: what each does, how long it waits for a rate limit, and its last error."""
+    return json_answer(view_of(request).producers.all())
 
 
 async def providers(request: Request) -> Response:

@@ -1,8 +1,9 @@
 """What the gateway knows of the bus: in memory, bounded, and empty until there is a bus."""
 
+from services.gateway.clients import Clients
 from services.gateway.known_runs import KnownRun, KnownRuns
 from services.gateway.live_producers import LiveProducers
-from services.gateway.log_tail import LogTail
+from services.gateway.log_tail import Log
 from services.gateway.problems import Problem
 from shared.bus import Bus, BusError, bucket_key, bucket_stream, decode
 from shared.messages import RunState
@@ -18,10 +19,11 @@ NO_PRODUCERS = "No producers are live: a run waits until one joins."
 class View:
     """One a process, fed by `feeds`, read by every request."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients | None = None) -> None:
         self.runs = KnownRuns()
         self.producers = LiveProducers()
-        self.tail = LogTail()
+        self.log = Log()
+        self.clients = clients or Clients()
         self.orchestrator = False
         """Whether one answers."""
         self.current = False
@@ -32,6 +34,15 @@ class View:
     @property
     def connected(self) -> bool:
         return self.bus is not None and self.bus.client.is_connected
+
+    @property
+    def ready(self) -> bool:
+        """Whether runs can be shown."""
+        return self.connected and self.current
+
+    @property
+    def reconnects(self) -> int:
+        return self.bus.client.stats["reconnects"] if self.bus else 0
 
     def missing(self) -> list[str]:
         """What is not there, in sentences for the user; empty when all is well."""

@@ -1,0 +1,64 @@
+"""How fast one address may ask: token buckets."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_ADDRESSES = 10_000
+"""Addresses remembered, about 2 MB; the one that was silent longest is forgotten, and then has a full bucket again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`burst` requests at once, then `per_second`."""
+
+    burst: float
+    per_second: float
+
+
+CHANGES = Rate(burst=60, per_second=5)
+"""Starting and changing runs: more than people click and scripts need, less than would keep the orchestrator from its runs."""
+
+READS = Rate(burst=400, per_second=100)
+"""Everything else: a page asks about twice a second, and a person may have many."""
+
+FAILURES = Rate(burst=10, per_second=0.2)
+"""Wrong tokens and spent links: who mistypes is served, who guesses is not."""
+
+
+class Buckets:
+    """One bucket for each address."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._level: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str) -> int:
+        """Take one; returns 0, or the seconds until there is one to take."""
+        level = self._refilled(address)
+        taken = level >= 1
+        self._level[address] = (level - 1 if taken else level, self._clock())
+        self._level.move_to_end(address)
+        if len(self._level) > MAX_ADDRESSES:
+            self._level.popitem(last=False)
+        return 0 if taken else math.ceil((1 - level) / self._rate.per_second)
+
+    def empty(self, address: str) -> bool:
+        """Whether there is none to take now."""
+        return self._refilled(address) < 1
+
+    def _refilled(self, address: str) -> float:
+        level, since = self._level.get(address, (self._rate.burst, self._clock()))
+        return min(self._rate.burst, level + (self._clock() - since) * self._rate.per_second)
+
+
+class Rates:
+    """The buckets of a gateway."""
+
+    def __init__(self, changes: Rate = CHANGES, reads: Rate = READS, failures: Rate = FAILURES) -> None:
+        self.changes = Buckets(changes)
+        self.reads = Buckets(reads)
+        self.failures = Buckets(failures)
