@@ -14,6 +14,7 @@ Errors a caller may see:
 import asyncio
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
@@ -42,6 +43,9 @@ IDLE_SECONDS = 1.0
 
 RECONNECT_SECONDS = 0.25
 """Between attempts to reach the server: short, since a run stands still meanwhile."""
+
+CREDENTIALS = re.compile(r"//[^@/]*@")
+"""User and password in an address: they reach no log."""
 
 READ_BATCH = 500
 """Messages of one read: the client then holds at most about 1 MB of them."""
@@ -488,6 +492,7 @@ def bucket_key(bucket: str, key: str) -> str:
 
 async def connect(url: str, name: str) -> Bus:
     """Connect to NATS, waiting for it for as long as it takes; says once that it waits."""
+    shown = CREDENTIALS.sub("//…@", url)
     closed = asyncio.Event()
     client = Client()
     waiting = False
@@ -500,17 +505,17 @@ async def connect(url: str, name: str) -> Bus:
         elif not waiting and not client.is_reconnecting:
             waiting = True  # say it once, not at every attempt
             hint = "start NATS or set NATS_URL; trying again until it answers"
-            log.warning("bus.waiting", url=url, reason=reason, hint=hint)
+            log.warning("bus.waiting", url=shown, reason=reason, hint=hint)
 
     async def on_closed() -> None:
         closed.set()
 
     async def on_disconnected() -> None:
         if not client.is_closed:
-            log.warning("bus.disconnected", url=url)
+            log.warning("bus.disconnected", url=shown)
 
     async def on_reconnected() -> None:
-        log.info("bus.reconnected", url=url)
+        log.info("bus.reconnected", url=shown)
 
     bus = Bus(client, closed)
     try:
