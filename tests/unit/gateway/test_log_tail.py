@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.frames import Frame
-from services.gateway.log_tail import LogTail
+from services.gateway.log_tail import Log, LogTail
 
 
 def frame(sequence: int, size: int = 10) -> Frame:
@@ -71,3 +71,25 @@ def test_above_its_floor_nothing_is_ever_missing(runs: list[str], max_bytes: int
         for name, written in log.items():
             floor = tail.floor(name)
             assert sequences(tail.after(name, floor, 100)) == [one for one in written if one > floor]
+
+
+@given(
+    kinds=st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=60),
+    max_bytes=st.integers(min_value=10, max_value=300),
+    limit=st.integers(min_value=1, max_value=5),
+)
+def test_duplicates_are_there_for_who_asks_and_for_nobody_else(
+    kinds: list[tuple[str, bool]], max_bytes: int, limit: int
+) -> None:
+    log = Log(max_bytes)
+    log.begin("epoch", 0)
+    for sequence, (run, duplicate) in enumerate(kinds, start=1):
+        log.add(run, frame(sequence), duplicate=duplicate)
+        assert log.head == sequence
+    for duplicates in (False, True):
+        written = [n for n, (run, duplicate) in enumerate(kinds, start=1) if run == "a" and (duplicates or not duplicate)]
+        place, got = log.floor("a", duplicates=duplicates), []
+        while found := log.after("a", place, limit, duplicates=duplicates):
+            got += sequences(found)
+            place = got[-1]
+        assert got == [one for one in written if one > log.floor("a", duplicates=duplicates)]
