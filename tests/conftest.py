@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from shared import streams
 from shared.bus import Bus, connect
@@ -78,6 +79,13 @@ class NatsServer:
                 time.sleep(0.01)
         self.kill()
         raise RuntimeError(f"nats-server did not start: {(self._folder / 'server.log').read_text()[-2000:]}")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_by_default() -> Iterator[None]:
+    """A test that starts a service within this process configures its logs; the next test shall not be deaf to warnings."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

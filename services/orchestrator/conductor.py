@@ -1,6 +1,7 @@
 """The life of one run: hands out tasks, watches the limits, and brings it to its end."""
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -107,10 +108,9 @@ class Conductor:
         await self._conclude(*self._ending)
 
     async def _next_event(self) -> None:
-        try:
-            await asyncio.wait_for(self._awake.wait(), TICK_SECONDS)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._awake.wait()
         self._awake.clear()
 
     def _check_limits(self) -> None:

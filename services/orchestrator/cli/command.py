@@ -29,7 +29,7 @@ from shared.messages import (
     StartRun,
     new_run_id,
 )
-from shared.service import Settings, environment, start_logging
+from shared.service import Settings, end, environment, start_logging
 
 ASK_SECONDS = 20.0
 """How long an orchestrator that has just been started may take to answer."""
@@ -208,9 +208,7 @@ class _Session:
             await others[0]
             raise AssertionError("the launcher's end raises")
         finally:
-            for task in (watching, *others):
-                task.cancel()
-            await asyncio.gather(watching, *others, return_exceptions=True)
+            await end([watching, *others])
 
     async def _conduct(self, bus: Bus) -> tuple[Finished, Path | None]:
         shown = progress.choose(self._spec.topic)

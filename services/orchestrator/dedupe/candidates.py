@@ -1,7 +1,7 @@
 """Which accepted attributes a text may repeat, found without comparing it to all of them."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.orchestrator.dedupe import handles
 from services.orchestrator.dedupe.form import Form
@@ -13,6 +13,15 @@ _FULL: Final = 8
 """Attributes one handle leads to; a handle that more share tells nothing, and keeps the oldest."""
 
 
+class _Handles(NamedTuple):
+    """The handles of a text, hashed."""
+
+    stored: frozenset[int]
+    """Those it can be found by."""
+    sought: frozenset[int]
+    """Those it looks for others by."""
+
+
 class Candidates:
     """The handles of all accepted attributes: about 5 a text, some 100 bytes each."""
 
@@ -20,13 +29,13 @@ class Candidates:
         self._lexicon: Final = lexicon
         self._synonyms: Final = synonyms
         self._table: dict[int, tuple[int, ...]] = {}
-        self._last: tuple[Form | None, frozenset[int]] = (None, frozenset())
+        self._last: tuple[Form | None, _Handles] = (None, _Handles(frozenset(), frozenset()))
         self._near_words: Final = NearWords(lexicon)
 
     def add(self, text: Form, index: int) -> None:
         """Makes the accepted attribute `index` findable."""
         alone = (index,)
-        for hashed in self._handles(text):
+        for hashed in self._handles(text).stored:
             there = self._table.get(hashed)
             if there is None:
                 self._table[hashed] = alone
@@ -38,16 +47,19 @@ class Candidates:
     def find(self, text: Form) -> list[int]:
         """The accepted attributes that share a handle with `text`, the oldest first."""
         found: set[int] = set()
-        for hashed in (*self._handles(text), *map(hash, self._with_slips(text))):
+        for hashed in (*self._handles(text).sought, *map(hash, self._with_slips(text))):
             found.update(self._table.get(hashed, ()))
         return sorted(found)
 
-    def _handles(self, text: Form) -> frozenset[int]:
-        """The handles of `text`, hashed; those of the last text are kept, since what was just sought is added next."""
+    def _handles(self, text: Form) -> _Handles:
+        """The handles of `text`; those of the last text are kept, since what was just sought is added next."""
         if self._last[0] is not text:
-            own = map(hash, handles.own(text, self._lexicon))
-            meanings = map(hash, handles.meanings(text, self._lexicon)) if self._synonyms else ()
-            self._last = text, frozenset((*own, *meanings))
+            both = {*map(hash, handles.own(text, self._lexicon))}
+            if self._synonyms:
+                both.update(map(hash, handles.meanings(text, self._lexicon)))
+            stored = map(hash, (*handles.initials(text), *handles.acronym(text)))
+            sought = map(hash, (*handles.initials_sought(text), *handles.acronyms_sought(text)))
+            self._last = text, _Handles(frozenset((*both, *stored)), frozenset((*both, *sought)))
         return self._last[1]
 
     def _with_slips(self, text: Form) -> Iterator[str]:

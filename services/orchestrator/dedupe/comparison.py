@@ -103,7 +103,7 @@ class Comparison:
         from services.orchestrator.dedupe import meaning
 
         parts = finding.parts
-        if parts is None or not meaning.asks(parts, fast) or not self._judge.ordinary(parts):
+        if parts is None or not self._judge.ordinary(parts) or not meaning.asks(parts, fast):
             return None
         if parts.one_says_more and a.all_names and b.all_names:  # a name within a longer one is rarely the same thing
             return None

@@ -23,7 +23,6 @@ def own(text: Form, lexicon: Lexicon) -> Iterator[str]:
     yield words_handle([root(stem, lexicon) for stem in text.content])
     for bare in names.without_wrapping(text, lexicon):
         yield words_handle(bare)
-    yield from _initials(text)
     yield from _name(text, lexicon)
     for part in text.gloss:
         if part:
@@ -39,12 +38,29 @@ def meanings(text: Form, lexicon: Lexicon) -> Iterator[str]:
         yield f"s {synset}"
 
 
-def _initials(text: Form) -> Iterator[str]:
-    if len(text.words) > 1:
-        for letters in acronyms.initials_of(text):
-            yield "a " + letters
+def initials(text: Form) -> Iterator[str]:
+    """The initials of `text`, under which its acronym looks for it."""
+    for letters in acronyms.initials_of(text):
+        yield "i " + letters
+
+
+def initials_sought(text: Form) -> Iterator[str]:
+    """The initials `text` stands for, when it is an acronym."""
     letters = acronyms.letters_of(text)
     if letters:
+        yield "i " + letters
+
+
+def acronym(text: Form) -> Iterator[str]:
+    """The acronym that `text` is, under which what it stands for looks for it."""
+    letters = acronyms.letters_of(text)
+    if letters:
+        yield "a " + letters
+
+
+def acronyms_sought(text: Form) -> Iterator[str]:
+    """The acronyms that could stand for `text`."""
+    for letters in acronyms.initials_of(text):
         yield "a " + letters
 
 

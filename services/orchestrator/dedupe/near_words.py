@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
 from services.orchestrator.dedupe.lexicon import Lexicon
-from services.orchestrator.dedupe.typo import SHORT, slip, undoubled
+from services.orchestrator.dedupe.typo import FURTHEST, SHORT, slip, undoubled
 
 _FULL: Final = 64
 """Words one half may lead to; a commoner half tells nothing, and is no longer added to."""
@@ -41,8 +44,11 @@ class NearWords:
         tried = {word}
         for halves in (self._halves[False],) if known else self._halves.values():
             for half in _halves_around(word):
-                for other in halves.get(half, ()):
-                    if other[0] == word[0] and other not in tried:
+                there = halves.get(half)
+                if there is None:
+                    continue
+                for other, _, _ in process.extract(word, there, scorer=OSA.distance, score_cutoff=FURTHEST, limit=None):
+                    if other not in tried:
                         tried.add(other)
                         if slip(word, other, named, self._lexicon):
                             yield other

@@ -46,7 +46,7 @@ def roman(word: str) -> str:
 
 def digits(word: str) -> tuple[str, ...]:
     """The numbers written in digits within `word`, without leading zeros: "ps5" has "5", "16gb" has "16"."""
-    return tuple(found.lstrip("0") or "0" for found in _DIGITS.findall(word))
+    return () if word.isalpha() else tuple(found.lstrip("0") or "0" for found in _DIGITS.findall(word))
 
 
 def value(word: str) -> str:

@@ -11,6 +11,8 @@ SHORT: Final = 5
 """Below this many letters one changed letter makes another word too often."""
 LONG: Final = 9
 """From this many letters on, two changes are still a slip."""
+FURTHEST: Final = 2
+"""Changes a slip has at most."""
 
 _ALIKE: Final = tuple(
     frozenset(pair.split("/"))
@@ -63,8 +65,8 @@ def slip(a: str, b: str, names: bool, lexicon: Lexicon) -> bool:
     """
     if min(len(a), len(b)) < SHORT or a[0] != b[0] or not (a.isalpha() and b.isalpha()):
         return False
-    distance = OSA.distance(a, b, score_cutoff=2)
-    if distance > (2 if min(len(a), len(b)) >= LONG and a[:2] == b[:2] else 1):
+    distance = OSA.distance(a, b, score_cutoff=FURTHEST)
+    if distance > (FURTHEST if min(len(a), len(b)) >= LONG and a[:2] == b[:2] else 1):
         return False
     known = (lexicon.known(a), lexicon.known(b))
     if all(known):
