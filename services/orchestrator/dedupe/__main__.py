@@ -1,7 +1,7 @@
 """Deduplication of files: `python -m services.orchestrator.dedupe lists|pairs|text|bench`, reading standard input.
 
-lists   a line {"topic", "items"} gives a line {"dup", "of", "tier"}: for each item whether it repeats an earlier one, which (its
-        place in `items`, from 0; null when new), and the tier that decided ("" when new)
+lists   a line {"topic", "items"} gives a line {"dup", "of", "tier"}: for each item whether it repeats an earlier one, which
+        (its place in `items`, from 0; null when new), and the tier that decided ("" when new)
 pairs   a line {"a", "b"} gives a line {"dup", "tier", "score"}
 text    a text of one item a line gives the same without duplicates
 bench   JSON figures of speed and memory with --accepted items on the list

@@ -1,6 +1,7 @@
 """What English words mean to each other: WordNet 3.0, in the compact form `build_lexicon.py` makes of it."""
 
 import lzma
+from collections.abc import Container
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, NamedTuple
@@ -36,6 +37,9 @@ _ENDINGS: Final = (
 )
 """Endings a known word may carry, and what stands in their place in the dictionary (WordNet's own rules and adverbs)."""
 _PLURALS: Final = _ENDINGS[:10]
+_BY_LAST_LETTER: Final = {
+    letter: tuple((end, to) for end, to in _ENDINGS if end[-1] == letter) for letter in {end[-1] for end, _ in _ENDINGS}
+}
 
 
 class Sense(NamedTuple):
@@ -87,6 +91,8 @@ class Lexicon:
         """The dictionary's own form of `phrase` (its last word in the singular), or "" when it is not in there."""
         if phrase in self._senses:
             return phrase
+        if not phrase.endswith(("s", "men")) and phrase not in self._irregular and " " not in phrase:
+            return ""
         head, _, last = phrase.rpartition(" ")
         head = head + " " if head else ""
         for candidate in (
@@ -106,14 +112,14 @@ class Lexicon:
         """Whether `word` is an English word, in any of its regular forms."""
         if word in self._senses or word in self._words or word in self._irregular:
             return True
-        return any(word.endswith(end) and word[: -len(end)] + to in self._senses for end, to in _ENDINGS)
+        return _derived(word, self._senses)
 
     @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
     def common(self, word: str) -> bool:
         """Whether `word` is an English word that is no name, in any of its regular forms."""
         if word in self._common or word in self._irregular:
             return True
-        return any(word.endswith(end) and word[: -len(end)] + to in self._common for end, to in _ENDINGS)
+        return _derived(word, self._common)
 
     def names_only(self, word: str) -> bool:
         """Whether `word` is not, just as it stands, a word that is no name."""
@@ -172,6 +178,11 @@ class Lexicon:
     def synsets(self, phrase: str) -> list[int]:
         """The synsets of the meanings that count when `phrase` is looked up among synonyms."""
         return [sense.synset for sense in self.senses(phrase) if sense.rank <= 3]
+
+
+def _derived(word: str, known: Container[str]) -> bool:
+    """Whether `word` is one of `known` words with an ending."""
+    return any(word.endswith(end) and word[: -len(end)] + to in known for end, to in _BY_LAST_LETTER.get(word[-1:], ()))
 
 
 @cache

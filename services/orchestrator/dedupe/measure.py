@@ -20,17 +20,19 @@ _QUERIES: Final = 200
 """Vectors whose nearest neighbour is checked against all others."""
 
 _ADJECTIVES: Final = word_list(
-    "ancient bright calm coastal crowded curved daily deep early elegant empty famous floral formal frozen gentle gilded grand "
-    "hidden historic hollow humid iron jagged joyful lively local lonely marble mild modern narrow noble open ornate painted pale "
-    "peaceful polished quiet rapid restored rocky rural rustic sacred sandy scenic secret shaded silent simple slender smooth "
-    "snowy solemn spacious stately steep sunny tall timber tiny tranquil vast vivid wooden"
+    "ancient bright calm coastal crowded curved daily deep early elegant empty famous floral formal frozen "
+    "gentle gilded grand hidden historic hollow humid iron jagged joyful lively local lonely marble mild modern "
+    "narrow noble open ornate painted pale peaceful polished quiet rapid restored rocky rural rustic sacred "
+    "sandy scenic secret shaded silent simple slender smooth snowy solemn spacious stately steep sunny tall "
+    "timber tiny tranquil vast vivid wooden"
 )
 _NOUNS: Final = word_list(
-    "abbey alley aqueduct arcade archive arena bakery balcony barn bazaar beach bridge brewery canal castle cathedral cave cellar "
-    "chapel cinema cliff clock courtyard dance dock fair farm festival forest fortress fountain gallery garden gate harbour hill "
-    "inn island lagoon lake lantern library lighthouse market meadow mill monastery monument mosaic museum orchard palace park "
-    "parade pavilion pier plaza port quarry reef river ruin shrine square stadium station statue stream tavern temple theatre "
-    "tomb tower trail tunnel valley village vineyard wall waterfall well wharf windmill workshop"
+    "abbey alley aqueduct arcade archive arena bakery balcony barn bazaar beach bridge brewery canal castle "
+    "cathedral cave cellar chapel cinema cliff clock courtyard dance dock fair farm festival forest fortress "
+    "fountain gallery garden gate harbour hill inn island lagoon lake lantern library lighthouse market meadow "
+    "mill monastery monument mosaic museum orchard palace park parade pavilion pier plaza port quarry reef "
+    "river ruin shrine square stadium station statue stream tavern temple theatre tomb tower trail tunnel "
+    "valley village vineyard wall waterfall well wharf windmill workshop"
 )
 _VERBS: Final = word_list("visit explore paint restore photograph sketch cross climb admire study describe protect")
 _SYLLABLES: Final = word_list("ba dor el fen gar hul in jo ka lim mor na os pel qua ri sto tur ul ven wil xan yor zel")

@@ -61,7 +61,7 @@ def _person(form: Form, parts: Sequence[str]) -> bool:
 
 
 def _within(short: Sequence[str], long: Sequence[str]) -> bool:
-    """Whether every word of `short` stands in `long`, in the same order, as itself or as its initial, the first as the first."""
+    """Whether every word of `short`, or its initial, stands in `long` in the same order, and the first stands first."""
     if short and not (short[0] == long[0] or _initial_of(short[0], long[0])):
         return False
     rest = iter(long)

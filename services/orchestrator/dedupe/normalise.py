@@ -34,6 +34,8 @@ _THOUSANDS: Final = re.compile(r"(?<=\d)[,\u2019'](?=\d{3}(?:\D|\Z))(?<!\d{4}.)"
 _APOSTROPHES: Final = re.compile(r"['\u2018\u2019\u02bc\u02b9\u2032`´]")
 _AND: Final = re.compile(r"&|(?<=\S\s)\+(?=\s+\S)|(?<=\s)['\u2018\u2019]?n['\u2019](?=\s)")
 _ELIDED_ARTICLE: Final = re.compile(r"(?<![^\W_])l['\u2019](?=[^\W\d_]{3})")
+_SURROUNDING: Final = " \t\"'\u2018\u2019\u201c\u201d"
+_FINAL: Final = ".,;:!?"
 _KEPT_SIGNS: Final = re.compile(
     r"(?<=[^\W\d_])(?:\+\+|\#|\+)(?![^\W_])"  # C++, C#, A+
     r"|(?<![^\W_])\.(?=[^\W\d_])(?<!\w\.)"  # .NET
@@ -154,11 +156,22 @@ def key(text: str) -> str:
 
     Idempotent: `key(key(text)) == key(text)`. Never empty for a text that holds a letter, a digit or a symbol.
     """
+    return _plain_key(text) or _plain_key(_undecorated(text)) or _general_key(text)
+
+
+def _plain_key(text: str) -> str:
+    """The key of a text of ASCII letters and spaces, at a tenth of the price; empty for others."""
     bare = text.replace(" ", "")
-    if bare.isascii() and bare.isalpha():  # the common case, at a tenth of the price
-        words = text.lower().split()
-        if ARTICLES.isdisjoint(words):
-            return " ".join(sorted(map(stem, words)))
-        if not (" A " in text or text.isupper()):
-            return _ordered([stem(word) for word in _without_articles(words, keep_a=False)])
-    return _general_key(text)
+    if not (bare.isascii() and bare.isalpha()):
+        return ""
+    words = text.lower().split()
+    if ARTICLES.isdisjoint(words):
+        return " ".join(sorted(map(stem, words)))
+    if " A " in text or text.isupper():
+        return ""
+    return _ordered([stem(word) for word in _without_articles(words, keep_a=False)])
+
+
+def _undecorated(text: str) -> str:
+    """`text` without what often surrounds an item of a list and never matters: its mark, quotes, a final stop."""
+    return _LIST_MARK.sub("", text).strip(_SURROUNDING).rstrip(_FINAL)

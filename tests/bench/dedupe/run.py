@@ -1,7 +1,7 @@
 """The figures of deduplication, side by side with other libraries: one line of JSON, then a table.
 
-`python tests/bench/dedupe/run.py [--lists FILE] [--pairs FILE] [--quick]`: without files, the lists beside this one; --quick leaves
-out speed and other libraries.
+`python tests/bench/dedupe/run.py [--lists FILE] [--pairs FILE] [--quick]`: without files, the lists beside this one; --quick
+leaves out speed and other libraries.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from services.orchestrator.dedupe import Deduper  # noqa: E402
 
 SHUFFLES = 20
 SIZES = (1_000, 10_000, 100_000)
-
 
 
 def ours(lists: Sequence[LabelledList], tiers: Any) -> Score:
@@ -73,7 +72,9 @@ def stability(lists: Sequence[LabelledList]) -> float:
 
 def speed() -> list[dict[str, Any]]:
     """The figures of the command `bench`, each in a process of its own."""
-    runs = [["--accepted", str(size)] for size in SIZES] + [["--accepted", "100000", "--decisions", "50000", "--dedupe", "exact"]]
+    runs = [["--accepted", str(size)] for size in SIZES] + [
+        ["--accepted", "100000", "--decisions", "50000", "--dedupe", "exact"]
+    ]
     command = [sys.executable, "-m", "services.orchestrator.dedupe", "bench"]
     return [json.loads(subprocess.run([*command, *run], cwd=ROOT, capture_output=True, check=True).stdout) for run in runs]
 
