@@ -127,18 +127,25 @@ def _attributes() -> Described:
 def _events() -> Described:
     place = {"type": "string", "description": "The id of the last event that was got"}
     return {
-        "summary": "A run as server-sent events: hello, accepted, duplicate, snapshot, run, reset, hb, bye, done",
+        "summary": "A run as server-sent events, resumable after any event that has an id",
         "parameters": [
             {"name": "Last-Event-ID", "in": "header", "schema": place},
             _query("last_id", place),
             _query("duplicates", {"enum": ["0", "1"], "default": "0"}),
         ],
         "responses": {
-            "200": {"description": "The stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            "200": {"description": "The stream", "content": {"text/event-stream": {"schema": _event()}}},
             "204": {"description": "The client has everything, and need not come back"},
             **_problems(*ALWAYS, 404, 422, 503),
         },
     }
+
+
+def _event() -> Described:
+    data = {"type": "string", "contentMediaType": JSON}
+    names = ["hello", "accepted", "duplicate", "snapshot", "run", "reset", "hb", "bye", "done"]
+    fields = {"id": {"type": "string"}, "event": {"enum": names}, "data": data, "retry": {"type": "integer"}}
+    return {"type": "object", "properties": fields}
 
 
 def _readyz() -> Described:
