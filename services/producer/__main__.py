@@ -6,11 +6,17 @@ from cyclopts import App
 
 from services.producer.adapters.contract import Adapter
 from services.producer.adapters.registry import build
+from services.producer.key import Key, fingerprint
+from services.producer.limits import Limits
 from services.producer.loop import Loop
-from services.producer.presence import Announcer
-from shared.messages import Presence
-from shared.providers import PROVIDERS, resolve
-from shared.service import Settings, environment, load, run, service
+from services.producer.producer import Producer
+from services.producer.settings import ProducerSettings
+from services.producer.slots import Slots
+from shared.providers import KEYLESS, PROVIDERS, base_url_of, key_of, models_of, problem_of, resolve
+from shared.service import environment, load, run, service
+
+VENDOR_SLOTS = 4
+"""Calls at once to a vendor that has not been told otherwise: enough to hide its latency, and few for any rate limit."""
 
 app = App(name="producer", help="Take tasks of one provider from the bus and publish what its model finds.")
 
@@ -22,23 +28,28 @@ def producer(*, provider: str = "env", model: str = "", log_level: str | None = 
     Parameters
     ----------
     provider
-        openai, local or random; env is the one that a key is set for, else local.
+        openai, anthropic, gemini, local or random; env is the one that a key is set for, else local.
+        Keys are read from OPENAI_API_KEY, ANTHROPIC_API_KEY and GEMINI_API_KEY, a server of one's own from OPENAI_BASE_URL etc.
     model
-        The model to call when a task names none.
+        The models to offer, comma-separated; the first is called when a task names none. Default: OPENAI_MODEL etc.
     log_level
         trace, debug, info, warn or error.
     """
     variables = environment()
-    settings = load(Settings, variables, log_level=log_level)
+    settings = load(ProducerSettings, variables, log_level=log_level)
     name = one_provider(provider, variables)
-    adapter = build(name, variables, model)
-    run(lambda: work(settings, name, adapter))
+    models = models_of(name, {f"{name.upper()}_MODEL": model} if model else variables)
+    adapter = build(name, variables, models)
+    mark = fingerprint(key_of(name, variables) or base_url_of(name, variables))
+    run(lambda: work(settings, name, models, adapter, mark))
 
 
 def one_provider(choice: str, variables: Mapping[str, str]) -> str:
-    """The provider that `choice` means. Exits with one line unless it is exactly one."""
+    """The provider that `choice` means. Exits with one line unless it is exactly one, and can be asked."""
     if choice in PROVIDERS:
-        return choice  # whether it needs a key is for its adapter to say
+        if problem := problem_of(choice, variables):
+            raise SystemExit(f"{problem}.")
+        return choice
     try:
         names = resolve(choice, variables)
     except ValueError as error:
@@ -48,16 +59,18 @@ def one_provider(choice: str, variables: Mapping[str, str]) -> str:
     return names[0]
 
 
-async def work(settings: Settings, provider: str, adapter: Adapter) -> None:
+async def work(settings: ProducerSettings, provider: str, models: tuple[str, ...], adapter: Adapter, mark: str) -> None:
     """Run the producer until it is told to stop."""
     async with service(f"producer-{provider}", settings, f"Model calls to {provider}", ready=False) as running:
         if not await running.provisioned():
             return
         await running.register()
-        presence = Presence(producer=running.id, provider=provider, models=[adapter.model], slots=1)
-        announcer = Announcer(running.bus, presence)
-        loop = Loop(running.bus, provider, adapter, running.id, announcer)
-        await running.run_until_stopped(loop.run(), announcer.run())
+        limits = Limits(settings.requests(provider), settings.tokens(provider))
+        key = Key(running.bus, provider, running.id, mark, limits)
+        slots = Slots(settings.producer_slots or (1 if provider in KEYLESS else VENDOR_SLOTS))
+        loop = Loop(Producer(running.id, provider, models, running.bus, adapter, key, slots))
+        await running.run_until_stopped(loop.run(), loop.announcer.run())
+        await adapter.close()
 
 
 def main() -> None:

@@ -1,134 +1,212 @@
-"""One model call: the answer's text comes in, and each attribute goes out as soon as it is complete."""
+"""One task: the model is asked until it answers or the policy gives up; each attribute goes out as soon as it is complete."""
 
 import asyncio
 import time
+import traceback
 from contextlib import aclosing
 from typing import Literal
 
 import structlog
 
-from services.producer.adapters.contract import Adapter, End, ModelError
+from services.producer.adapters.contract import End, Kind, ModelError, Opened
+from services.producer.bill import Bill
+from services.producer.limits import Request
 from services.producer.parse import Parser
-from shared import subjects
-from shared.bus import Bus, BusError
-from shared.messages import Candidate, Task, Usage, candidate_id, now
-
-IN_FLIGHT = 32
-"""Candidates that wait for the server's disk at once: more would only wait in the server."""
-
-FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 2.0
-"""Between attempts to publish while the bus is away or full: short at first, since most outages are a restart."""
+from services.producer.producer import Producer
+from services.producer.publisher import Publisher
+from services.producer.rate_headers import used_up
+from services.producer.retries import MAX_ATTEMPTS, backoff
+from shared.messages import Task, Usage, now
 
 log = structlog.get_logger()
 
 
 class Blocked(Exception):
-    """Raised when the bus took no more before the task's deadline: the task is for later, or for somebody else."""
+    """Raised when a task cannot be done now: it is for later, or for somebody else. `seconds` is when, if it is known."""
+
+    def __init__(self, words: str, seconds: float | None = None) -> None:
+        super().__init__(words)
+        self.seconds = seconds
 
 
 class Call:
     """A task being done by one producer."""
 
-    def __init__(self, bus: Bus, adapter: Adapter, producer: str, task: Task, trace: str) -> None:
-        self._bus = bus
-        self._adapter = adapter
+    def __init__(self, producer: Producer, task: Task, trace: str) -> None:
         self._producer = producer
         self._task = task
-        self._trace = trace
-        self._model = task.model or adapter.model
+        self._publisher = Publisher(producer.bus, producer.id, task, trace)
+        self._bill = Bill(task)
         self._parser = Parser(task.count)
-        self._places = asyncio.Semaphore(IN_FLIGHT)
-        self._waiting = 0
-        self._published = 0
-        self._last_candidate = 0
-        self._ordinal = 0
-        self._end = End()
+        self._received = 0
+        """Bytes of the answer."""
+        self._attempts = 0
+        self._first_seconds = 0.0
+        self._model = ""
         self._error = ""
+        self._kind: Kind = ""
+        self._gives_up = False
         self._began = time.monotonic()
 
     async def make(self) -> None:
         """Make the call. Its failure is a result (see `usage`), not an exception; raises Blocked alone."""
         try:
-            async with asyncio.timeout(self._task.deadline_seconds), asyncio.TaskGroup() as publishing:
-                await self._read(publishing)
+            async with asyncio.timeout(self._task.deadline_seconds), self._publisher:
+                await self._until_answered()
         except TimeoutError:
-            if self._waiting:
+            if self._publisher.waiting:
                 raise Blocked("the bus took no candidates until the task's deadline") from None
-            self._error = f"no complete answer within {self._task.deadline_seconds:g} s"
-        except Exception as error:
-            log.exception("call.broken", task=self._task.id)
-            self._error = f"a fault of the producer itself: {type(error).__name__}"
+            self._note(f"no complete answer within {self._task.deadline_seconds:g} s", "timeout")
+        except ExceptionGroup as group:  # a task group's way to raise the one error there is
+            if blocked := group.subgroup(Blocked):
+                raise blocked.exceptions[0] from None
+            self._broken(group.exceptions[0])
 
     def usage(self, *, cancelled: bool = False) -> Usage:
-        """What the call took and gave."""
-        outcome: Literal["ok", "failed", "cancelled"] = "cancelled" if cancelled else "failed" if self._error else "ok"
+        """What the call took and gave. One that broke off after its first attributes is good, with a word of what was wrong."""
+        failed = self._error and not self._publisher.published
+        outcome: Literal["ok", "failed", "cancelled"] = "cancelled" if cancelled else "failed" if failed else "ok"
         return Usage(
             run=self._task.run,
             task=self._task.id,
             provider=self._task.provider,
-            model=self._model,
-            producer=self._producer,
+            model=self._task.model,
+            response_model=self._model,
+            producer=self._producer.id,
             outcome=outcome,
             error=self._error,
-            candidates=self._published,
-            last_candidate=self._last_candidate,
+            error_kind=self._kind,
+            gives_up=self._gives_up,
+            attempts=self._attempts,
+            candidates=self._publisher.published,
+            last_candidate=self._publisher.last,
             rejected=dict(self._parser.rejected),
-            input_tokens=self._end.input_tokens,
-            output_tokens=self._end.output_tokens,
+            input_tokens=self._bill.input_tokens,
+            cached_tokens=self._bill.cached_tokens,
+            cache_write_tokens=self._bill.cache_write_tokens,
+            output_tokens=self._bill.output_tokens,
+            reasoning_tokens=self._bill.reasoning_tokens,
+            estimated=self._bill.estimated,
             seconds=round(time.monotonic() - self._began, 3),
+            first_seconds=round(self._first_seconds, 3),
             at=now(),
         )
 
-    async def _read(self, publishing: asyncio.TaskGroup) -> None:
+    def _broken(self, error: Exception) -> None:
+        # Its text stays out of the log: it may quote what was sent, and with it the key.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("call.broken", task=self._task.id, error=type(error).__name__, where=where)
+        self._note(f"a fault of the producer itself: {type(error).__name__}", "internal")
+
+    def _note(self, error: str, kind: Kind, *, gives_up: bool = False) -> None:
+        self._error, self._kind, self._gives_up = error, kind, gives_up
+
+    # ---- attempts --------------------------------------------------------------------------------------------------
+
+    async def _until_answered(self) -> None:
+        """Ask until there is an answer, as long as the policy allows it. Raises Blocked."""
+        retries = 0
+        while (failure := await self._attempt()) is not None:
+            if failure.at_once:
+                continue  # the adapter leaves out one option after the other, so this has an end
+            self._note(str(failure), failure.kind, gives_up=failure.gives_up)
+            retries += 1
+            if not self._may_retry(failure, retries):
+                return
+            wait = backoff(retries, self._producer.rng) if failure.wait is None else failure.wait
+            if wait >= self._left():
+                if failure.kind == "rate_limit" and not self._bill.tokens:
+                    raise Blocked(str(failure), wait)
+                return
+            await asyncio.sleep(wait)
+
+    def _may_retry(self, failure: ModelError, retries: int) -> bool:
+        """What has begun to arrive is paid for and not asked for again."""
+        return failure.again and not self._received and retries < MAX_ATTEMPTS and self._bill.allows_another
+
+    def _left(self) -> float:
+        """Seconds until the task's deadline."""
+        return self._began + self._task.deadline_seconds - time.monotonic()
+
+    async def _attempt(self) -> ModelError | None:
+        """Ask once, when the key's limits allow it; returns what went wrong, if anything did. Raises Blocked."""
+        request = await self._admitted()
+        before = self._bill.tokens
+        self._attempts += 1
+        began = time.monotonic()
+        self._note("", "")
+        end: End | None = None
+        failure: ModelError | None = None
         try:
-            async with aclosing(self._adapter.complete(self._task)) as answer:
+            end = await self._read(began)
+        except ModelError as error:
+            failure = error
+        finally:
+            if end is not None and end.told:
+                self._bill.told(end)
+            elif failure is None or failure.billed or self._received:  # also when the call is cancelled
+                self._bill.guess(self._task.max_output_tokens if self._parser.cut else self._received)
+            request.tokens = self._bill.tokens - before
+        if failure is not None:
+            await self._heed(failure, began)
+        elif end is not None:
+            self._producer.slots.succeeded(began, self._first_seconds, time.monotonic() - began, end.output_tokens)
+        return failure
+
+    async def _admitted(self) -> Request:
+        """Wait until the key's limits allow a request. Raises Blocked when that is not before the deadline."""
+        limits = self._producer.key.limits
+        while wait := limits.wait(self._bill.most):
+            if wait >= self._left() and not self._bill.tokens:
+                raise Blocked(f"the key's rate limit allows no request for {wait:.1f} s", wait)
+            await asyncio.sleep(wait)
+        return limits.take(self._bill.most)
+
+    async def _heed(self, failure: ModelError, began: float) -> None:
+        """What a failure means for other calls: fewer at once, or none with this key for a while."""
+        if failure.overloaded:
+            self._producer.slots.overloaded(began)
+        if failure.kind == "rate_limit" and failure.wait:
+            await self._producer.key.pause(failure.wait, str(failure))
+
+    # ---- the answer ------------------------------------------------------------------------------------------------
+
+    async def _read(self, began: float) -> End | None:
+        """Publish the answer as it comes; its end is None when the rest of it is of no use. Raises ModelError."""
+        self._parser = Parser(self._task.count)
+        end: End | None = None
+        rest: list[str] = []
+        try:
+            async with aclosing(self._producer.adapter.complete(self._task)) as answer:
                 async for piece in answer:
-                    if isinstance(piece, End):
-                        self._end = piece
-                        break
-                    await self._send(publishing, self._parser.feed(piece))
+                    if isinstance(piece, str):
+                        await self._take(piece, began)
+                    elif isinstance(piece, Opened):
+                        self._producer.key.limits.pause(used_up(piece.headers))
+                    else:
+                        end = piece
                     if self._parser.full:
                         break
-        except ModelError as error:  # not let through: the group would end the publishing of what was complete before
-            self._error = str(error)
-        else:
-            await self._send(publishing, self._parser.end(whole=self._end.whole))
+        finally:
+            rest = self._parser.end(whole=end is not None and end.whole)
+        await self._publisher.send(rest)
+        self._judge(end)
+        return end
 
-    async def _send(self, publishing: asyncio.TaskGroup, texts: list[str]) -> None:
-        for text in texts:
-            await self._places.acquire()
-            publishing.create_task(self._publish(self._candidate(text)))
+    async def _take(self, piece: str, began: float) -> None:
+        if not self._received:
+            self._first_seconds = time.monotonic() - began
+        self._received += len(piece.encode("utf-8", "surrogatepass"))
+        await self._publisher.send(self._parser.feed(piece))
 
-    def _candidate(self, text: str) -> Candidate:
-        ordinal, self._ordinal = self._ordinal, self._ordinal + 1
-        return Candidate(
-            id=candidate_id(self._task.id, text),
-            run=self._task.run,
-            task=self._task.id,
-            ordinal=ordinal,
-            text=text,
-            provider=self._task.provider,
-            model=self._model,
-            producer=self._producer,
-            facet=self._task.facet,
-            at=now(),
-        )
-
-    async def _publish(self, candidate: Candidate) -> None:
-        subject = subjects.candidate(candidate.run, candidate.provider)
-        wait = FIRST_WAIT_SECONDS
-        while True:
-            try:
-                sequence = await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
-                break
-            except BusError as error:
-                if not self._waiting:
-                    log.warning("candidates.waiting", task=self._task.id, error=str(error))
-                self._waiting += 1
-                await asyncio.sleep(wait)
-                self._waiting -= 1
-                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
-        self._published += 1
-        self._last_candidate = max(self._last_candidate, sequence)
-        self._places.release()
+    def _judge(self, end: End | None) -> None:
+        """Say what was wrong with an answer that came to its end, or was cut off here."""
+        if end is None:
+            self._note(self._parser.cut, "malformed" if self._parser.cut else "")
+            return
+        self._model = end.model
+        if end.error:
+            self._note(end.error, "malformed")
+        elif self._parser.rejected and not self._publisher.sent:
+            lines = ", ".join(f"{number} {kind}" for kind, number in self._parser.rejected.most_common(3))
+            self._note(f"the answer held no attribute ({lines})", "malformed")

@@ -1,9 +1,8 @@
-"""What a failed call means: of which kind it is, whether to try again, after how long, and what the user is told.
+"""What a vendor's failure means: of which kind it is, whether to try again, after how long, and what the user is told.
 
 The vendor's own words are quoted briefly and never where they may quote the key.
 """
 
-import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +14,6 @@ from services.producer.adapters.contract import Kind, ModelError
 from services.producer.http_client import Unreadable
 from services.producer.rate_headers import wait_asked
 from shared.providers import KEY_VARIABLES
-
-MAX_ATTEMPTS = 5
-"""Of one task; then it is the orchestrator's turn, which may prefer another provider."""
-
-FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 30.0
 
 LONGEST_LIMIT_SECONDS = 3600.0
 """A rate limit that is longer than this is a quota: no run waits for it."""
@@ -52,6 +45,8 @@ STATUS_OF = {
 
 TRANSIENT = {408: "timeout", 409: "server", 425: "server"}
 """Refusals below 500 that another attempt may not meet."""
+
+SILENT = "the model ended without a word"
 
 KEY_SHAPE = re.compile(r"\b(?:sk-|AIza)[\w*.-]+")
 
@@ -88,8 +83,8 @@ class Reply:
         for detail in self._details():
             named.append(str(detail.get("reason") or ""))
             violations = detail.get("violations")
-            for violation in violations if isinstance(violations, list) else []:
-                named.append(str(violation.get("quotaId") if isinstance(violation, dict) else ""))
+            violations = [v for v in violations if isinstance(v, dict)] if isinstance(violations, list) else []
+            named += [str(violation.get("quotaId") or "") for violation in violations]
         return [name for name in named if name]
 
     @property
@@ -107,7 +102,7 @@ class Vendor:
 
     def __init__(self, provider: str, key: str) -> None:
         self._key = key
-        self._key_variable = KEY_VARIABLES[provider][0]
+        self._key_variable = KEY_VARIABLES.get(provider, (f"{provider.upper()}_API_KEY",))[0]
         self._prefix = provider.upper()
 
     def refused(self, reply: Reply, model: str) -> ModelError:
@@ -158,13 +153,19 @@ def broken(error: BaseException) -> ModelError:
             case Unreadable():
                 return ModelError(str(cause), "malformed")
             case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
-                return ModelError("the server cannot be reached: it took no connection in time", "timeout", again=True, billed=False)
+                return ModelError(
+                    "the server cannot be reached: it took no connection in time", "timeout", again=True, billed=False
+                )
             case httpx2.TimeoutException():
                 return ModelError("the server stayed silent for too long", "timeout", again=True)
             case httpx2.ConnectError() | httpx2.ProxyError() | httpx2.UnsupportedProtocol():
-                return ModelError("the server cannot be reached: check the network and the base URL", "connection", again=True, billed=False)
+                return ModelError(
+                    "the server cannot be reached: check the network and the base URL", "connection", again=True, billed=False
+                )
             case httpx2.LocalProtocolError():
-                return ModelError("the request cannot be sent: check the key and the base URL", "invalid_request", gives_up=True, billed=False)
+                return ModelError(
+                    "the request cannot be sent: check the key and the base URL", "invalid_request", gives_up=True, billed=False
+                )
             case httpx2.RequestError():
                 return cut_off()
     return ModelError(f"the answer could not be read ({type(error).__name__})", "malformed")
@@ -183,8 +184,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             return
         yield current
         current = current.__cause__ or current.__context__
-
-
-def backoff(retry: int, rng: random.Random) -> float:
-    """Seconds before the n-th retry (from 0) when the vendor names none: exponential, with full jitter."""
-    return rng.uniform(0, min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**retry))

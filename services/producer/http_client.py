@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import httpx2
+
+from services.producer.adapters.contract import Patience
 
 MAX_BYTES = 8 * 1024 * 1024
 """Of one answer on the wire: 17,000 tokens, the most that a task may ask for, each in an event of nearly 500 bytes."""
@@ -17,18 +18,7 @@ SDK_LOGGERS = ("openai", "anthropic", "google_genai", "httpx2", "httpcore2")
 """They can be told, by variables of their own, to log requests: keys and topics have no place in a log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds of silence that a call bears; the task's deadline bounds the whole."""
-
-    connect: float = 10.0
-    first: float = 60.0
-    """Until the first byte: large models think, and free ones queue."""
-    between: float = 30.0
-    """From one piece to the next."""
-
-
-class Unreadable(Exception):
+class Unreadable(ValueError):
     """Raised when a response is none of a model: a web page, compressed though nobody asked for it, or without end."""
 
 

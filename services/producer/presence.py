@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,14 +16,13 @@ EVERY_SECONDS = 1.0
 class Announcer:
     """The presence of one producer on the bus."""
 
-    def __init__(self, bus: Bus, presence: Presence) -> None:
+    def __init__(self, bus: Bus, describe: Callable[[], Presence]) -> None:
         self._bus = bus
-        self._presence = presence
+        self._describe = describe
         self._changed = asyncio.Event()
 
-    def show(self, **changes: Any) -> None:
-        """Change what is announced, and announce it soon."""
-        self._presence = msgspec.structs.replace(self._presence, **changes)
+    def changed(self) -> None:
+        """Announce soon what is now."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -31,12 +30,11 @@ class Announcer:
         try:
             while True:
                 self._changed.clear()
-                await self._tell()
+                await self._tell(self._describe())
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), EVERY_SECONDS)
         finally:
-            self.show(state="leaving", slots=0, busy=0, run="")
-            await self._tell()
+            await self._tell(msgspec.structs.replace(self._describe(), state="leaving", slots=0, busy=0, run=""))
 
-    async def _tell(self) -> None:
-        await self._bus.tell(subjects.presence(self._presence.producer), msgspec.structs.replace(self._presence, at=now()))
+    async def _tell(self, presence: Presence) -> None:
+        await self._bus.tell(subjects.presence(presence.producer), msgspec.structs.replace(presence, at=now()))

@@ -12,9 +12,10 @@ def _template(name: str) -> str:
     return (files("services.producer") / "prompts" / name).read_text(encoding="utf-8")
 
 
-def chat(task: Task) -> str:
-    """The prompt for a model that follows instructions."""
-    parts = [_template("chat.txt").format(topic=task.topic, count=task.count).strip()]
+def chat(task: Task, *, as_json: bool = False) -> str:
+    """The prompt for a model that follows instructions, and is given a schema besides or has to write lines."""
+    form = _template("chat_json.txt" if as_json else "chat_lines.txt").strip()
+    parts = [_template("chat.txt").format(topic=task.topic, count=task.count, form=form).strip()]
     if task.facet:
         parts.append(_template("chat_facet.txt").format(facet=task.facet).strip())
     if task.avoid:

@@ -14,6 +14,8 @@ import httpx
 from shared.bus import Bus
 from tests.conftest import eventually
 
+MODEL = "SmolLM2-135M-Instruct"
+
 LOADS_SECONDS = 60
 """The model loads in under a second on an idle machine."""
 

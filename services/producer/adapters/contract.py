@@ -6,9 +6,18 @@ from typing import Literal, Protocol
 
 from shared.messages import Task
 
-Kind = Literal[
-    "", "rate_limit", "quota", "auth", "invalid_request", "server", "timeout", "connection", "malformed", "internal"
-]
+Kind = Literal["", "rate_limit", "quota", "auth", "invalid_request", "server", "timeout", "connection", "malformed", "internal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds of silence that a call bears; the task's deadline bounds the whole."""
+
+    connect: float = 10.0
+    first: float = 60.0
+    """Until the first byte: large models think, and free ones queue."""
+    between: float = 30.0
+    """From one piece to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +87,8 @@ class Adapter(Protocol):
 
         Closing the generator ends the call at the provider too.
         """
+        ...
+
+    async def close(self) -> None:
+        """End the connections; no call is under way."""
         ...

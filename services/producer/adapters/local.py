@@ -7,17 +7,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
 
-from openai import AsyncOpenAI, AsyncStream, OpenAIError
+import httpx2
+from openai import APIStatusError, AsyncOpenAI, AsyncStream, OpenAIError
 from openai.types import Completion, CompletionChoice
 
-from services.producer.adapters.contract import End, ModelError
-from services.producer.adapters.openai import SILENCE_SECONDS
-from services.producer.adapters.openai_errors import in_words
+from services.producer.adapters.contract import End, Patience
+from services.producer.errors import Reply, Vendor, broken
+from services.producer.http_client import client
 from services.producer.prompt import completion
 from shared.messages import Task
 
 DEFAULT_URL = "http://127.0.0.1:8084/v1"
-DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 
 CONTEXT = 2048
 """Tokens of prompt and answer together, as `services/local_model` serves it."""
@@ -99,9 +99,9 @@ class _Line:
 class LocalModel:
     """Streams short completions of a list until there are as many items as asked for."""
 
-    def __init__(self, client: AsyncOpenAI, model: str) -> None:
+    def __init__(self, client: AsyncOpenAI) -> None:
         self._client = client
-        self.model = model
+        self._vendor = Vendor("local", "")
 
     async def complete(self, task: Task) -> AsyncGenerator[str | End, None]:
         """See Adapter."""
@@ -122,6 +122,10 @@ class LocalModel:
                         yield piece
         yield End(input_tokens, output_tokens)
 
+    async def close(self) -> None:
+        """See Adapter."""
+        await self._client.close()
+
     async def _round(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncGenerator[str | End, None]:
         """One short answer: its complete lines, then its tokens."""
         line = _Line()
@@ -135,15 +139,17 @@ class LocalModel:
                         finish = choice.finish_reason or finish
                         if done := line.take(choice):
                             yield done
-        except OpenAIError as error:
-            raise ModelError(in_words(error, task.model or self.model, "LOCAL_MODEL_URL")) from error
+        except APIStatusError as error:
+            raise self._vendor.refused(Reply(error.status_code, error.body, error.response.headers), task.model) from None
+        except (OpenAIError, httpx2.HTTPError, ValueError) as error:
+            raise broken(error) from None
         if finish == "stop" and (last := line.end()):  # else it was cut off within the line
             yield last
 
     async def _ask(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncStream[Completion]:
         grammar = f'root ::= " {initial}" [a-zà-ÿ] [^\\n]* ("\\n" [^\\n]+)*' if initial else ""
         return await self._client.completions.create(
-            model=task.model or self.model,
+            model=task.model,
             prompt=completion(task, listed, CONTEXT - ROUND_TOKENS),
             max_tokens=ROUND_TOKENS,
             temperature=TEMPERATURE * task.temperature,
@@ -156,14 +162,13 @@ class LocalModel:
         )
 
 
-def build(variables: Mapping[str, str], model: str) -> LocalModel:
+def build(variables: Mapping[str, str], models: tuple[str, ...], patience: Patience) -> LocalModel:
     """The adapter, set by LOCAL_MODEL_URL."""
-    url = variables.get("LOCAL_MODEL_URL") or DEFAULT_URL
-    client = AsyncOpenAI(
+    sdk = AsyncOpenAI(
         api_key="none",
-        base_url=url,
+        base_url=variables.get("LOCAL_MODEL_URL") or DEFAULT_URL,
         max_retries=0,
-        timeout=SILENCE_SECONDS,
+        http_client=client(patience),
         default_headers={"Connection": "close"},  # llama.cpp at times closes a connection that it said it would keep
     )
-    return LocalModel(client, model or DEFAULT_MODEL)
+    return LocalModel(sdk)

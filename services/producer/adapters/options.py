@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from services.producer.errors import Reply
+from services.producer.adapters.contract import ModelError
+from services.producer.errors import Reply, Vendor
 
 ALSO_CALLED = {
     "response_format": r"response_format|json_schema|schema|structured output",
     "output_config": r"output_config|output_format|schema|structured output",
     "response_json_schema": r"schema|json mode|mime_?type",
     "thinking_config": r"thinking|budget",
-    "temperature": r"temperature",
+    "extra_body": r"temperature",
 }
 """How refusals name an option that they do not name by its name."""
 
@@ -22,7 +23,8 @@ MAX_MODELS = 100
 class Options:
     """The options of a vendor's calls, each of which a model may refuse once."""
 
-    def __init__(self, *may_be_refused: str, schema: str) -> None:
+    def __init__(self, vendor: Vendor, *may_be_refused: str, schema: str) -> None:
+        self._vendor = vendor
         self._may_be_refused = may_be_refused
         self._schema = schema
         self._refused: dict[str, set[str]] = {}
@@ -37,14 +39,15 @@ class Options:
         if self._schema in sent and len(self._with_schema) < MAX_MODELS:
             self._with_schema.add(model)
 
-    def refuse(self, model: str, sent: Mapping[str, Any], reply: Reply) -> bool:
-        """Whether a refusal means one of the options sent, which is then left out from now on."""
-        if reply.status not in (400, 422) or len(self._refused) >= MAX_MODELS:
-            return False
-        name = self._meant([n for n in self._may_be_refused if n in sent], reply, model)
-        if name:
-            self._refused.setdefault(model, set()).add(name)
-        return bool(name)
+    def refusal(self, model: str, sent: Mapping[str, Any], reply: Reply) -> ModelError:
+        """What a refusal means. An option that it is about is left out from now on, and another attempt is due."""
+        refusal = self._vendor.refused(reply, model)
+        if refusal.kind == "invalid_request" and reply.status in (400, 422) and len(self._refused) < MAX_MODELS:
+            name = self._meant([n for n in self._may_be_refused if n in sent], reply, model)
+            if name:
+                self._refused.setdefault(model, set()).add(name)
+                return ModelError(f"the model does not take {name}", "invalid_request", again=True, at_once=True, billed=False)
+        return refusal
 
     def _meant(self, sent: list[str], reply: Reply, model: str) -> str:
         parameter = str(reply.error.get("param") or "").partition(".")[0]

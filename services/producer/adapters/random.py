@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.producer.adapters.contract import End, ModelError
+from services.producer.adapters.contract import End, ModelError, Patience
 from services.producer.vocabulary import LEAST, MOST, vocabulary
 from shared.messages import Task
 from shared.service import Settings, load
@@ -40,8 +40,6 @@ class RandomSettings(Settings, frozen=True, kw_only=True):
 class RandomModel:
     """Draws from the vocabulary, seeded by the task's seed and ordinal alone."""
 
-    model = MODEL
-
     def __init__(self, settings: RandomSettings) -> None:
         self._settings = settings
         self._things = vocabulary(settings.random_vocabulary)
@@ -49,16 +47,18 @@ class RandomModel:
     async def complete(self, task: Task) -> AsyncGenerator[str | End, None]:
         """See Adapter."""
         rng, whim = (_seeded(task, purpose) for purpose in ("answer", "obedience"))
-        fails = rng.random() < self._settings.random_error_rate
+        if rng.random() < self._settings.random_error_rate:
+            raise ModelError("the random provider failed, as RANDOM_ERROR_RATE asks it to", billed=False)
         lines = [_written(thing, rng) for thing in self._drawn(task, rng, whim)]
         text = "\n".join(lines) + "\n"
         step = max(1, -(-len(text) // PIECES))
-        for number, start in enumerate(range(0, len(text), step)):
+        for start in range(0, len(text), step):
             await asyncio.sleep(self._settings.random_latency_seconds / PIECES)
-            if fails and number == PIECES // 2:
-                raise ModelError("the random provider failed, as RANDOM_ERROR_RATE asks it to")
             yield text[start : start + step]
         yield End(input_tokens=20 + 3 * len(task.avoid), output_tokens=3 * len(lines))
+
+    async def close(self) -> None:
+        """See Adapter."""
 
     def _drawn(self, task: Task, rng: random.Random, whim: random.Random) -> list[str]:
         """As many things as asked for, without repeats, the popular ones more often and sooner (Efraimidis and Spirakis)."""
@@ -85,8 +85,8 @@ def _written(thing: str, rng: random.Random) -> str:
     return rng.choice(ways)
 
 
-def build(variables: Mapping[str, str], model: str) -> RandomModel:
+def build(variables: Mapping[str, str], models: tuple[str, ...], patience: Patience) -> RandomModel:
     """The adapter, set by RANDOM_LATENCY_SECONDS, RANDOM_ERROR_RATE, RANDOM_OBEDIENCE and RANDOM_VOCABULARY."""
-    if model not in ("", MODEL):
-        raise SystemExit(f"The random provider has one model, {MODEL}, and not {model!r}.")
+    if models != (MODEL,):
+        raise SystemExit(f"The random provider has one model, {MODEL}, and not {', '.join(models)}.")
     return RandomModel(load(RandomSettings, variables))

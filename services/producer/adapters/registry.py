@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
 
-from services.producer.adapters.contract import Adapter
+from services.producer.adapters.contract import Adapter, Patience
+from shared.providers import PROVIDERS
 
-ADAPTERS = {
-    "openai": "services.producer.adapters.openai",
-    "local": "services.producer.adapters.local",
-    "random": "services.producer.adapters.random",
-}
-
-Build = Callable[[Mapping[str, str], str], Adapter]
-"""Makes an adapter from the environment and a model's name (empty for the default). Exits with one line if it cannot."""
+Build = Callable[[Mapping[str, str], tuple[str, ...], Patience], Adapter]
+"""Makes an adapter from the environment, the models that it will be asked for, and how long to wait. Exits with one line
+if it cannot."""
 
 
-def build(provider: str, variables: Mapping[str, str], model: str) -> Adapter:
-    """The adapter of a provider. Exits with one line when there is none, or its settings are wrong."""
-    if provider not in ADAPTERS:
-        raise SystemExit(f"There is no adapter for {provider} yet; choose one of {', '.join(ADAPTERS)}.")
-    make = cast(Build, import_module(ADAPTERS[provider]).build)
-    return make(variables, model)
+def build(provider: str, variables: Mapping[str, str], models: tuple[str, ...], patience: Patience | None = None) -> Adapter:
+    """The adapter of a provider. Exits with one line when its settings are wrong, or its SDK is not installed."""
+    if provider not in PROVIDERS:
+        raise SystemExit(f"There is no provider {provider!r}; choose one of {', '.join(PROVIDERS)}.")
+    try:
+        module = import_module(f"services.producer.adapters.{provider}")
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"The SDK of {provider} is not installed ({error.name}): pip install 'chorus[{provider}]'.") from error
+    return cast(Build, module.build)(variables, models, patience or Patience())

@@ -1,0 +1,160 @@
+"""One delivery of the work queue, seen to its end: read, made, reported, and only then taken off the queue."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+
+from services.producer.call import Blocked, Call
+from services.producer.producer import Producer
+from shared import subjects
+from shared.bus import BusError, Delivery, Malformed, decode
+from shared.messages import Task, Usage
+from shared.streams import ACK_WAIT
+
+GIVE_BACK_SECONDS = 5.0
+"""Until a task that the bus would not let us finish is handed out again."""
+
+REPORT_SECONDS = 30.0
+"""How long the bus is given to take a report; then the task is given back, and its candidates are known by their ids."""
+
+REMEMBERED = 256
+"""Ended runs and done tasks that are remembered: far more than one producer meets within the time of a redelivery."""
+
+log = structlog.get_logger()
+
+
+class Memory:
+    """What a producer remembers from one delivery to the next."""
+
+    def __init__(self) -> None:
+        self.ended: deque[str] = deque(maxlen=REMEMBERED)
+        """Runs."""
+        self.done: deque[str] = deque(maxlen=REMEMBERED)
+        """Tasks: the server may forget an acknowledgement when it is killed."""
+        self.in_hand: dict[str, Job] = {}
+        """Jobs at work, by task."""
+        self.malformed = 0
+        self.last_error = ""
+
+
+class Job:
+    """The work on one delivery."""
+
+    def __init__(self, producer: Producer, memory: "Memory", delivery: Delivery) -> None:
+        self._producer = producer
+        self._memory = memory
+        self._delivery = delivery
+        self._making: asyncio.Task[None] | None = None
+        self.run = ""
+
+    async def work(self) -> None:
+        """See it to its end. No error of the bus leaves here: the queue hands the task out again."""
+        alive = asyncio.ensure_future(_say_working(self._delivery))
+        try:
+            await self._do(_read(self._delivery))
+        except Malformed as error:
+            self._memory.malformed += 1
+            subject, number = self._delivery.subject, self._memory.malformed
+            log.warning("task.malformed", subject=subject, error=str(error), malformed=number)
+            await _quietly(self._delivery.discard())
+        except Blocked as error:
+            seconds = GIVE_BACK_SECONDS if error.seconds is None else error.seconds
+            log.warning("task.given_back", error=str(error), seconds=round(seconds, 3))
+            await _quietly(self._delivery.retry(seconds))
+        except BusError as error:
+            log.warning("task.not_acknowledged", error=str(error))
+        except asyncio.CancelledError:
+            await _quietly(self._delivery.retry(0))
+            raise
+        finally:
+            alive.cancel()
+
+    def stop(self) -> None:
+        """End the call: its run is over."""
+        if self._making is not None:
+            self._making.cancel()
+
+    async def _do(self, task: Task) -> None:
+        if task.id in self._memory.in_hand:
+            raise Blocked("the task was handed out again while it is being done here")
+        if task.id not in self._memory.done:
+            self.run = task.run
+            self._memory.in_hand[task.id] = self
+            try:
+                await self._report(await self._make(task))
+            finally:
+                del self._memory.in_hand[task.id]
+            self._memory.done.append(task.id)
+        await self._delivery.done()
+
+    async def _make(self, task: Task) -> Usage:
+        attempt = self._delivery.attempt
+        log.info("task.taken", task=task.id, run=task.run, count=task.count, avoid=len(task.avoid), attempt=attempt)
+        named = msgspec.structs.replace(task, model=task.model or self._producer.models[0])
+        call = Call(self._producer, named, self._delivery.trace)
+        if task.run in self._memory.ended:
+            return call.usage(cancelled=True)
+        self._making = asyncio.ensure_future(call.make())
+        try:
+            await asyncio.wait({self._making})
+            if not self._making.cancelled():
+                self._making.result()
+            usage = call.usage(cancelled=self._making.cancelled())
+        finally:
+            self._making.cancel()
+            await asyncio.wait({self._making})
+        self._memory.last_error = usage.error
+        _log_answer(usage)
+        return usage
+
+    async def _report(self, usage: Usage) -> None:
+        """Publish what the call took. Raises Blocked when the bus does not take it in time."""
+        subject, trace = subjects.usage(usage.run, usage.provider), self._delivery.trace
+        try:
+            async with asyncio.timeout(REPORT_SECONDS):
+                while True:
+                    with contextlib.suppress(BusError):
+                        await self._producer.bus.publish(subject, usage, id=usage.task, trace=trace)
+                        return
+                    await asyncio.sleep(0.5)  # an error may come at once; the bus must not be asked in a tight loop
+        except TimeoutError:
+            raise Blocked("the bus took no report of the call") from None
+
+
+def _read(delivery: Delivery) -> Task:
+    """The task of a delivery. Raises Malformed, also when it is on another's subject."""
+    task = decode(Task, delivery.data)
+    if delivery.subject != subjects.task(task.provider, task.run):
+        raise Malformed(f"Task: for {task.provider} and run {task.run}, on the subject {delivery.subject}")
+    return task
+
+
+def _log_answer(usage: Usage) -> None:
+    log.info(
+        "task.answered",
+        task=usage.task,
+        model=usage.model,
+        outcome=usage.outcome,
+        attempts=usage.attempts,
+        candidates=usage.candidates,
+        rejected=usage.rejected,
+        seconds=usage.seconds,
+        error=usage.error,
+    )
+
+
+async def _say_working(delivery: Delivery) -> None:
+    while True:
+        await asyncio.sleep(ACK_WAIT / 3)
+        await _quietly(delivery.working())
+
+
+async def _quietly(telling: Coroutine[Any, Any, None]) -> None:
+    """Tell the queue something that it finds out by itself if it is not told: after `ACK_WAIT` without a word."""
+    with contextlib.suppress(BusError):
+        await telling

@@ -1,0 +1,64 @@
+"""A key that several producers use: they hear each other, divide its limits, and pause together."""
+
+import hashlib
+import time
+
+from services.producer.limits import LONGEST_SECONDS, Limits
+from shared import subjects
+from shared.bus import Bus
+from shared.messages import Pause, Presence, now
+
+SALT = "chorus key\n"
+"""So that a fingerprint is found in no table of hashes of keys."""
+
+SILENT_SECONDS = 4.0
+"""A producer not heard of for this long no longer takes its part of the limits: three announcements missed."""
+
+
+def fingerprint(key: str) -> str:
+    """What the bus is told of a key: enough to know it again, and far too little to guess it."""
+    return hashlib.sha256((SALT + key).encode()).hexdigest()[:8] if key else ""
+
+
+class Key:
+    """One producer's view of its key."""
+
+    def __init__(self, bus: Bus, provider: str, producer: str, mark: str, limits: Limits) -> None:
+        self.mark = mark
+        """The key's fingerprint."""
+        self.limits = limits
+        self._bus = bus
+        self._provider = provider
+        self._producer = producer
+        self._heard: dict[str, float] = {}
+        """When each other producer of the key was last heard of."""
+
+    async def listen(self) -> None:
+        """Hear of pauses, and of the other producers where there is a limit to divide."""
+        await self._bus.listen(subjects.pause(self._provider), Pause, self._on_pause)
+        if self.limits.configured:
+            await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._on_presence)
+
+    async def pause(self, seconds: float, reason: str) -> None:
+        """Stop using the key for so long, here and at all other producers of it."""
+        self.limits.pause(seconds)
+        message = Pause(
+            provider=self._provider,
+            key=self.mark,
+            seconds=round(min(seconds, LONGEST_SECONDS), 3),
+            reason=reason,
+            producer=self._producer,
+            at=now(),
+        )
+        await self._bus.tell(subjects.pause(self._provider), message)
+
+    async def _on_pause(self, pause: Pause) -> None:
+        if pause.key == self.mark and pause.producer != self._producer:
+            self.limits.pause(pause.seconds)
+
+    async def _on_presence(self, presence: Presence) -> None:
+        moment = time.monotonic()
+        if presence.producer != self._producer and (presence.provider, presence.key) == (self._provider, self.mark):
+            self._heard[presence.producer] = moment if presence.state != "leaving" else float("-inf")
+        self._heard = {name: at for name, at in self._heard.items() if at >= moment - SILENT_SECONDS}
+        self.limits.sharers = 1 + len(self._heard)
