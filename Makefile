@@ -62,7 +62,8 @@ lock: .venv/installed-dev ## Compile the locks anew: make lock ARGS=--upgrade ta
 	@for service in orchestrator gateway recorder local-model launcher; do \
 		$(COMPILE) $(AS_ALL) --extra $$service --output-file $(LOCKS)/$$service.txt || exit 1; done
 	@$(COMPILE) $(AS_ALL) --extra producer --output-file $(LOCKS)/producer-random.txt
-	@$(COMPILE) $(AS_ALL) --extra producer --extra openai --output-file $(LOCKS)/producer-openai.txt
+	@for vendor in openai anthropic gemini; do \
+		$(COMPILE) $(AS_ALL) --extra producer --extra $$vendor --output-file $(LOCKS)/producer-$$vendor.txt || exit 1; done
 
 clean: down ## Remove .venv and caches; runs and their files stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
