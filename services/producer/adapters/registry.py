@@ -19,5 +19,5 @@ def build(provider: str, variables: Mapping[str, str], models: tuple[str, ...], 
     try:
         module = import_module(f"services.producer.adapters.{provider}")
     except ModuleNotFoundError as error:
-        raise SystemExit(f"The SDK of {provider} is not installed ({error.name}): pip install 'chorus[{provider}]'.") from error
+        raise SystemExit(f"{provider} needs {error.name}, which is not installed: make setup installs all SDKs.") from error
     return cast(Build, module.build)(variables, models, patience or Patience())
