@@ -12,8 +12,7 @@ _NEGATIONS: Final = word_set("no not never without non nor neither")
 _POLAR: Final = tuple(
     tuple(frozenset(side.split()) for side in line.split("|"))
     for line in (
-        "north northern | south southern | east eastern | west western | central | "
-        "northeast | northwest | southeast | southwest",
+        "north northern | south southern | east eastern | west western | central | northeast | northwest | southeast",
         "left | right | center middle",
         "upper | lower",
         "up | down",
@@ -131,8 +130,8 @@ _OPPOSED_STARTS: Final = (
     ("ac", "de"),
 )
 _OTHERING_STARTS: Final = word_set(
-    "a ab an ante anti arch auto bi co counter de di dis ex extra fore grand great hemi il im in infra inter intra ir mega meta "
-    "micro mid mini mis mono multi neo non out over pan para poly post pre proto pseudo quasi re self semi step sub super "
+    "a ab an ante anti arch auto bi co counter de di dis ex extra fore grand great hemi il im in infra inter intra ir mega "
+    "meta micro mid mini mis mono multi neo non out over pan para poly post pre proto pseudo quasi re self semi step sub super "
     "tetra trans tri ultra un under uni vice"
 )
 """Beginnings that make another word of the one they stand before, known or not."""

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _ORDER = 7
 """Seed of the order in which the items of the lists beside this file arrive."""
@@ -49,6 +49,6 @@ def pairs_in(path: Path) -> list[LabelledPair]:
     return [LabelledPair(line["a"], line["b"], line["dup"], line.get("kind", "")) for line in _lines(path)]
 
 
-def _lines(path: Path) -> Iterator[dict[str, object]] | Iterator[dict]:  # type: ignore[type-arg]
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)

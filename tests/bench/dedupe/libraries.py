@@ -1,13 +1,17 @@
 """What other libraries decide, each given the threshold that suits it best."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from labelled import LabelledList
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process, utils
-from scoring import Score
+
+from services.orchestrator.dedupe.minilm import minilm as minilm_model
+from services.orchestrator.dedupe.vectors import vectors
+from tests.bench.dedupe.labelled import LabelledList
+from tests.bench.dedupe.scoring import Score
 
 Likeness = Callable[[Sequence[str]], NDArray[Any]]
 """Texts to the matrix of how alike each two are, 0 to 1."""
@@ -28,28 +32,25 @@ def token_set(texts: Sequence[str]) -> NDArray[Any]:
 
 def wordllama(texts: Sequence[str]) -> NDArray[Any]:
     """wordllama: cosine of its vectors, as its own deduplication and SemHash compare them."""
-    from services.orchestrator.dedupe.vectors import vectors
-
     rows = vectors().of(texts)
-    return rows @ rows.T
+    alike: NDArray[Any] = rows @ rows.T
+    return alike
 
 
 def minilm(texts: Sequence[str]) -> NDArray[Any]:
     """all-MiniLM-L6-v2: cosine of its vectors."""
-    from services.orchestrator.dedupe.minilm import minilm as model
-
-    rows = np.stack([model().vector(text) for text in texts])
-    return rows @ rows.T
+    rows = np.stack([minilm_model().vector(text) for text in texts])
+    alike: NDArray[Any] = rows @ rows.T
+    return alike
 
 
 def minhash(texts: Sequence[str]) -> NDArray[Any]:
     """datasketch: estimated Jaccard index of three-letter shingles, 128 permutations."""
-    from datasketch import MinHash
-
+    minhash_of = import_module("datasketch").MinHash
     signatures = []
     for text in texts:
         plain = f"  {text.lower()} "
-        signature = MinHash(num_perm=128)
+        signature = minhash_of(num_perm=128)
         signature.update_batch([plain[at : at + 3].encode() for at in range(len(plain) - 2)])
         signatures.append(signature.hashvalues)
     rows = np.stack(signatures)
@@ -93,9 +94,7 @@ def best(lists: Sequence[LabelledList], likeness: Likeness) -> tuple[float, Scor
 
 def semhash(lists: Sequence[LabelledList]) -> tuple[float, Score]:
     """SemHash itself, with wordllama's vectors, whole lists at once, at its best threshold."""
-    from semhash import SemHash
-
-    from services.orchestrator.dedupe.vectors import vectors
+    library = import_module("semhash").SemHash
 
     class Encoder:
         def encode(self, inputs: Sequence[str], **_: object) -> NDArray[Any]:
@@ -105,7 +104,7 @@ def semhash(lists: Sequence[LabelledList]) -> tuple[float, Score]:
     for threshold in THRESHOLDS[::4]:
         score = Score()
         for one in lists:
-            kept = SemHash.from_records(list(one.items), model=Encoder()).self_deduplicate(threshold=threshold).selected
+            kept = library.from_records(list(one.items), model=Encoder()).self_deduplicate(threshold=threshold).selected
             left = set(kept)
             dup = []
             for item in one.items:

@@ -1,6 +1,6 @@
 """The figures of deduplication, side by side with other libraries: one line of JSON, then a table.
 
-`python tests/bench/dedupe/run.py [--lists FILE] [--pairs FILE] [--quick]`: without files, the lists beside this one; --quick
+`python -m tests.bench.dedupe.run [--lists FILE] [--pairs FILE] [--quick]`: without files, the lists beside this one; --quick
 leaves out speed and other libraries.
 """
 
@@ -13,19 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from services.orchestrator.dedupe import Deduper, Tiers
+from tests.bench.dedupe.labelled import LabelledList, LabelledPair, lists_in, own_lists, pairs_in
+from tests.bench.dedupe.libraries import LIBRARIES, best, semhash
+from tests.bench.dedupe.scoring import Score, adjusted_rand_index
+
 ROOT = Path(__file__).parents[3]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-from labelled import LabelledList, LabelledPair, lists_in, own_lists, pairs_in  # noqa: E402
-from scoring import Score, adjusted_rand_index  # noqa: E402
-
-from services.orchestrator.dedupe import Deduper  # noqa: E402
-
 SHUFFLES = 20
 SIZES = (1_000, 10_000, 100_000)
 
 
-def ours(lists: Sequence[LabelledList], tiers: Any) -> Score:
+def ours(lists: Sequence[LabelledList], tiers: Tiers) -> Score:
     """Our score on `lists`, item by item."""
     score = Score()
     for one in lists:
@@ -81,8 +79,6 @@ def speed() -> list[dict[str, Any]]:
 
 def others(lists: Sequence[LabelledList]) -> dict[str, dict[str, float]]:
     """The other libraries' scores at their best thresholds."""
-    from libraries import LIBRARIES, best, semhash
-
     found = {name: best(lists, likeness) for name, likeness in LIBRARIES.items()}
     found["SemHash with wordllama"] = semhash(lists)
     return {name: {"threshold": threshold, **score.figures()} for name, (threshold, score) in found.items()}
@@ -95,7 +91,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     lists = lists_in(arguments.lists) if arguments.lists else own_lists()
-    tiers = ("exact", "fuzzy", "semantic")
+    tiers: tuple[Tiers, ...] = ("exact", "fuzzy", "semantic")
     figures: dict[str, Any] = {
         "lists": len(lists),
         "items": sum(len(one.items) for one in lists),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
-from labelled import LabelledList
+from tests.bench.dedupe.labelled import LabelledList
 
 
 @dataclass
