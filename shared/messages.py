@@ -67,6 +67,8 @@ class RunSpec(Message, kw_only=True, frozen=True):
     """backoff, roundrobin, priority or weighted; empty: the provider with the fewest calls goes first."""
     routing_config: str = ""
     """The routes of the strategy: `provider[:model]` or, weighted, `provider[:model]:weight`, comma-separated."""
+    dedupe: Literal["exact", "fuzzy", "semantic"] = "semantic"
+    """How far duplicates are looked for: equal keys; and rules and slips of the pen; and synonyms and meaning."""
     request_size: Annotated[int, Meta(ge=1, le=500)] = 60
     """Attributes asked for per model call."""
     seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
@@ -186,6 +188,11 @@ class Accepted(Message, kw_only=True, frozen=True):
     model: str
     producer: Token
     facet: str = ""
+    near: Count = 0
+    """Ordinal of the accepted attribute it may repeat, though it was kept; 0 when there is none."""
+    near_text: str = ""
+    near_score: float = 0
+    """How near that one is, 0 to 1."""
     at: str = ""
     digest: str = ""
     """SHA-256 over the previous digest and this text: two copies of a list agree if their last digests do."""

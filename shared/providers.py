@@ -50,9 +50,13 @@ def with_keys(variables: Mapping[str, str]) -> tuple[str, ...]:
 
 def problem_of(provider: str, variables: Mapping[str, str]) -> str:
     """What is wrong with a provider's key, in words for the user; empty if nothing is. A key is never quoted."""
-    if provider not in KEY_VARIABLES or base_url_of(provider, variables):
+    if provider not in KEY_VARIABLES:
         return ""
     variable, key = KEY_VARIABLES[provider][0], key_of(provider, variables)
+    if not (key.isascii() and key.isprintable()) or " " in key:  # no header can hold it, and the error would quote it
+        return f"{variable} holds spaces or other characters that no key has; copy it anew"
+    if base_url_of(provider, variables):
+        return ""
     if not key:
         return f"{provider} needs a key: set {variable}, or choose local or random, which need none"
     vendor, prefix = KEY_PREFIXES.get(provider, ("", ""))

@@ -22,7 +22,7 @@ from shared.messages import Refusal
 
 VERSION = "0.1.0"
 
-LOG_LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LOG_LEVELS = {"trace": logging.NOTSET, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 SUPERVISED = "CHORUS_SUPERVISED"
 """Set by the launcher: standard input is a pipe that closes when the launcher is gone, and the service then stops."""
@@ -74,7 +74,7 @@ def start_logging(service: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     processors += (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # the rich one shows locals: keys
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -27,6 +27,7 @@ def orchestrator(
     max_usd: float | None = None,
     max_tokens: int | None = None,
     max_calls: int | None = None,
+    dedupe: Literal["exact", "fuzzy", "semantic"] = "semantic",
     routing_strategy: Literal["backoff", "roundrobin", "priority", "weighted"] | None = None,
     routing_config: str | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
@@ -62,6 +63,9 @@ def orchestrator(
         Stop before this many tokens are used, input and output.
     max_calls
         Stop after this many model calls in all.
+    dedupe
+        How far duplicates are looked for: exact (equal but for case, accents, articles, plurals), fuzzy (and rules and slips of
+        the pen), semantic (and synonyms and meaning).
     routing_strategy
         Which provider a call goes to: backoff (one, waited for), roundrobin, priority (the first that works), or weighted.
         Without it, the provider with the fewest calls.
@@ -91,6 +95,7 @@ def orchestrator(
         max_usd=max_usd,
         max_tokens=max_tokens,
         max_calls=max_calls,
+        dedupe=dedupe,
         routing_strategy=routing_strategy or variables.get("ROUTING_STRATEGY", ""),
         routing_config=routing_config or variables.get("ROUTING_CONFIG", ""),
         dry_run=dry_run,

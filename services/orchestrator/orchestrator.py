@@ -9,6 +9,7 @@ import structlog
 from services.orchestrator import recovery
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.decision_log import DecisionLog
+from services.orchestrator.dedupe import Deduper
 from services.orchestrator.dispatch import Load
 from services.orchestrator.forecast import forecast
 from services.orchestrator.intake import Intake
@@ -63,6 +64,8 @@ class Orchestrator:
         self._rates: dict[str, Rate] = {}
         self._producers = Producers()
         self._load = Load()
+        # The first list would otherwise wait for models and dictionary when it is asked for, seconds after the process began.
+        self._warm = asyncio.create_task(asyncio.to_thread(Deduper, "semantic"))
         self._starting = asyncio.Lock()  # asked twice at once with one id, one run starts
         self._intake: Intake
         self._usage_after = 0
@@ -218,6 +221,8 @@ class Orchestrator:
         after = (await self._bus.head(CANDIDATES)).last
         started = Started(run=name, spec=spec, candidates_after=after, at=now())
         await self._log.append([Entry(subjects.started(name), started)])
+        if spec.dedupe != "exact":
+            await asyncio.shield(self._warm)
         run = Run(name, spec, after, started.at, prices=self._prices)
         conductor = self._conduct(run)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)

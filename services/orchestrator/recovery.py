@@ -32,8 +32,7 @@ async def active_runs(bus: Bus, prices: Prices, moment: float) -> list[Run]:
 async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) -> Run:
     run = Run(started.run, started.spec, started.candidates_after, started.at, prices=prices)
     async for batch in bus.history(RESULTS, subjects.decisions_of_run(run.id)):
-        for stored in batch:
-            _replay(run, stored)
+        run.replay([decision for stored in batch if (decision := _decision(stored))])
     async for batch in bus.history(USAGE, [subjects.usage_of_run(run.id)]):
         for stored in batch:
             run.used(decode(Usage, stored.data))
@@ -48,11 +47,11 @@ async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) ->
     return run
 
 
-def _replay(run: Run, stored: Stored) -> None:
-    if stored.subject.startswith("attributes.accepted."):
-        run.replay(decode(Accepted, stored.data))
-    elif stored.subject.startswith("attributes.duplicate."):
-        run.replay(decode(Duplicate, stored.data))
+def _decision(stored: Stored) -> Accepted | Duplicate | None:
+    kind, _ = subjects.decision(stored.subject)
+    if kind == "accepted":
+        return decode(Accepted, stored.data)
+    return decode(Duplicate, stored.data) if kind == "duplicate" else None
 
 
 async def _restore_clock(bus: Bus, run: Run) -> None:

@@ -72,11 +72,12 @@ class Run:
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
     """Ids of the tasks whose usage is counted: a usage read twice counts once."""
-    deduper: Deduper = field(default_factory=lambda: Deduper(tiers="exact"))
+    deduper: Deduper = field(init=False)
     avoid: AvoidList = field(default_factory=AvoidList)
 
     def __post_init__(self) -> None:
         spec = self.spec
+        self.deduper = Deduper(tiers=spec.dedupe)
         usd = None if spec.max_usd is None else pico(spec.max_usd)
         self.budget = Budget(Limits(usd=usd, tokens=spec.max_tokens, calls=spec.max_calls))
         for provider in spec.providers:
@@ -149,7 +150,7 @@ class Run:
                 of=verdict.of + 1,
                 of_text=self.deduper.text(verdict.of),
                 tier=verdict.tier,
-                score=verdict.score,
+                score=round(verdict.score, 4),
                 task=candidate.task,
                 provider=candidate.provider,
                 model=candidate.model,
@@ -170,6 +171,9 @@ class Run:
             model=candidate.model,
             producer=candidate.producer,
             facet=candidate.facet,
+            near=0 if verdict.near is None else verdict.near + 1,
+            near_text="" if verdict.near is None else self.deduper.text(verdict.near),
+            near_score=round(verdict.near_score, 4),
             at=now(),
             digest=next_digest(self.digest, candidate.text),
         )
@@ -178,14 +182,15 @@ class Run:
 
     # ---- the fold -------------------------------------------------------------------------------------------------
 
-    def replay(self, decision: Accepted | Duplicate) -> None:
-        """Take in a decision read back from the log."""
-        if isinstance(decision, Accepted):
-            self.deduper.add(decision.text)
-            self._count_accepted(decision)
-        else:
-            self._count_duplicate(decision)
-        self.candidates_after = max(self.candidates_after, decision.candidate_sequence)
+    def replay(self, decisions: Sequence[Accepted | Duplicate]) -> None:
+        """Take in decisions read back from the log, in their order."""
+        self.deduper.restore(d.text for d in decisions if isinstance(d, Accepted))
+        for decision in decisions:
+            if isinstance(decision, Accepted):
+                self._count_accepted(decision)
+            else:
+                self._count_duplicate(decision)
+            self.candidates_after = max(self.candidates_after, decision.candidate_sequence)
 
     def _count_accepted(self, accepted: Accepted) -> None:
         self.avoid.accepted(accepted.text)

@@ -39,6 +39,14 @@ class CopiedAttribute(Struct):
     accepted: Accepted
 
 
+class Possible(Struct):
+    """The attribute that another may repeat, though both were kept."""
+
+    ordinal: int
+    text: str
+    score: float
+
+
 class ListedAttribute(Struct):
     """One element of output.json."""
 
@@ -49,6 +57,7 @@ class ListedAttribute(Struct):
     producer: str
     time: str
     facet: str
+    possible_duplicate_of: Possible | None
     absorbed: Absorbed
 
 
@@ -235,8 +244,13 @@ class Recording:
             producer=accepted.producer,
             time=accepted.at,
             facet=accepted.facet,
+            possible_duplicate_of=_possible(accepted),
             absorbed=self._absorbed.of(accepted.ordinal),
         )
+
+
+def _possible(accepted: Accepted) -> Possible | None:
+    return Possible(accepted.near, accepted.near_text, accepted.near_score) if accepted.near else None
 
 
 def _one_line(data: bytes) -> bytes:

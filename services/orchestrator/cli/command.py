@@ -58,6 +58,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     max_usd: float | None
     max_tokens: int | None
     max_calls: int | None
+    dedupe: str
     routing_strategy: str
     routing_config: str
     dry_run: bool
