@@ -22,7 +22,13 @@ from shared.messages import Refusal
 
 VERSION = "0.1.0"
 
-LOG_LEVELS = {"trace": logging.NOTSET, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LOG_LEVELS = {
+    "trace": logging.NOTSET,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 SUPERVISED = "CHORUS_SUPERVISED"
 """Set by the launcher: standard input is a pipe that closes when the launcher is gone, and the service then stops."""
