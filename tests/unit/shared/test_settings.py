@@ -69,5 +69,13 @@ def test_a_key_that_cannot_be_right_is_told_and_not_shown() -> None:
     assert "0123456789" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("key", ["sk-012345\n6789", "sk-012345 6789", "sk-012345é6789"])
+def test_a_key_that_no_header_can_hold_is_told_and_not_shown(key: str) -> None:
+    """The HTTP client would say so too, and quote it."""
+    with pytest.raises(ValueError, match="OPENAI_API_KEY holds spaces or other characters") as refusal:
+        resolve("openai", {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": "http://127.0.0.1:1"})
+    assert "012345" not in str(refusal.value)
+
+
 def test_a_key_counts_under_any_of_its_names() -> None:
     assert with_keys({"GEMINI_API_KEY": "k"}) == with_keys({"GOOGLE_API_KEY": "k"}) == ("gemini",)
