@@ -47,7 +47,8 @@ def initials_of(whole: Form, words: Sequence[str] = ()) -> set[str]:
     if len(spread) < _MIN_LETTERS:
         return set()
     telling = [word for word in spread if word not in FUNCTION_WORDS]
-    return {_initials(words, spelled) for words in (spread, telling) for spelled in (True, False)}
+    ways = (False,) if numerals.SPELLED.keys().isdisjoint(spread) else (False, True)
+    return {_initials(words, spelled) for words in (spread, telling) for spelled in ways}
 
 
 def stands_for(short: Form, letters: Sequence[str], whole: Form, words: Sequence[str]) -> bool:

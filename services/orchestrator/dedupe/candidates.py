@@ -16,9 +16,9 @@ _FULL: Final = 8
 class _Handles(NamedTuple):
     """The handles of a text, hashed."""
 
-    stored: frozenset[int]
+    stored: set[int]
     """Those it can be found by."""
-    sought: frozenset[int]
+    sought: set[int]
     """Those it looks for others by."""
 
 
@@ -29,7 +29,7 @@ class Candidates:
         self._lexicon: Final = lexicon
         self._synonyms: Final = synonyms
         self._table: dict[int, tuple[int, ...]] = {}
-        self._last: tuple[Form | None, _Handles] = (None, _Handles(frozenset(), frozenset()))
+        self._last: tuple[Form | None, _Handles] = (None, _Handles(set(), set()))
         self._near_words: Final = NearWords(lexicon)
 
     def add(self, text: Form, index: int) -> None:
@@ -57,9 +57,8 @@ class Candidates:
             both = {*map(hash, handles.own(text, self._lexicon))}
             if self._synonyms:
                 both.update(map(hash, handles.meanings(text, self._lexicon)))
-            stored = map(hash, (*handles.initials(text), *handles.acronym(text)))
-            sought = map(hash, (*handles.initials_sought(text), *handles.acronyms_sought(text)))
-            self._last = text, _Handles(frozenset((*both, *stored)), frozenset((*both, *sought)))
+            stored, sought = handles.spelled_out(text)
+            self._last = text, _Handles(both.union(map(hash, stored)), both.union(map(hash, sought)))
         return self._last[1]
 
     def _with_slips(self, text: Form) -> Iterator[str]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from services.orchestrator.dedupe import numerals
-from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, key, telling_words, words_of
+from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, key, telling_words, undecorated, words_of
 from services.orchestrator.dedupe.spelling import CACHED_WORDS, stem
 from services.orchestrator.dedupe.word_list import word_set
 
@@ -89,8 +89,10 @@ class Form:
 
 def form(text: str) -> Form:
     """`text` taken apart."""
-    written = text.split()
-    plain = text.isascii() and all(word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written)
+    written = undecorated(text).split()
+    plain = bool(written) and all(
+        word.isascii() and word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written
+    )
     return _plainly_written(text, written) if plain and ARTICLES.isdisjoint(map(str.lower, written)) else _any(text)
 
 

@@ -38,30 +38,15 @@ def meanings(text: Form, lexicon: Lexicon) -> Iterator[str]:
         yield f"s {synset}"
 
 
-def initials(text: Form) -> Iterator[str]:
-    """The initials of `text`, under which its acronym looks for it."""
-    for letters in acronyms.initials_of(text):
-        yield "i " + letters
-
-
-def initials_sought(text: Form) -> Iterator[str]:
-    """The initials `text` stands for, when it is an acronym."""
-    letters = acronyms.letters_of(text)
+def spelled_out(text: Form) -> tuple[list[str], list[str]]:
+    """The handles that bring a phrase and its acronym together: those `text` is stored under, and those it looks for."""
+    letters, initials = acronyms.letters_of(text), acronyms.initials_of(text)
+    stored = [f"i {found}" for found in initials]
+    sought = [f"a {found}" for found in initials]
     if letters:
-        yield "i " + letters
-
-
-def acronym(text: Form) -> Iterator[str]:
-    """The acronym that `text` is, under which what it stands for looks for it."""
-    letters = acronyms.letters_of(text)
-    if letters:
-        yield "a " + letters
-
-
-def acronyms_sought(text: Form) -> Iterator[str]:
-    """The acronyms that could stand for `text`."""
-    for letters in acronyms.initials_of(text):
-        yield "a " + letters
+        stored.append(f"a {letters}")
+        sought.append(f"i {letters}")
+    return stored, sought
 
 
 def _name(text: Form, lexicon: Lexicon) -> Iterator[str]:

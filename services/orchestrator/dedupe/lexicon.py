@@ -7,6 +7,10 @@ from importlib import resources
 from typing import Final, NamedTuple
 
 _FILE: Final = "wordnet.txt.xz"
+_PARTS: Final = "nvar"
+_HIGHEST_RANK: Final = 63
+_REMEMBERED: Final = 8192
+"""Answers kept of each kind. More would help little, and slow down every full garbage collection."""
 _MARKS: Final = str.maketrans({"-": " ", "'": None, ".": None})
 _ENDINGS: Final = (
     ("ies", "y"),
@@ -52,17 +56,26 @@ class Sense(NamedTuple):
     """1 for the commonest meaning of the word among those of the same part of speech."""
 
 
+def _packed(sense: Sense) -> int:
+    return (sense.synset << 8) | (_PARTS.index(sense.part) << 6) | min(sense.rank, _HIGHEST_RANK)
+
+
+def _unpacked(sense: int) -> Sense:
+    return Sense(sense >> 8, _PARTS[(sense >> 6) & 3], sense & _HIGHEST_RANK)
+
+
 class Lexicon:
     """A dictionary of English: 147,000 words and phrases, read once, about 60 MB in memory."""
 
     def __init__(self, text: str) -> None:
-        self._senses: dict[str, tuple[Sense, ...]] = {}
+        # Plain integers, not objects: half a million objects more would make every full garbage collection take long.
+        self._senses: dict[str, tuple[int, ...]] = {}
         self._parents: list[tuple[int, ...]] = []
         self._antonyms: set[tuple[str, str]] = set()
         self._irregular: dict[str, str] = {}
         self._common: set[str] = set()
         self._words: set[str] = set()
-        senses: dict[str, list[Sense]] = {}
+        senses: dict[str, list[int]] = {}
         for line in text.splitlines():
             kind, left, right = line.split("\t") if line[0] != "#" else ("#", "", "")
             if kind == "!":
@@ -74,7 +87,7 @@ class Lexicon:
                 self._read_synset(kind, left, right, senses)
         self._senses = {word: tuple(found) for word, found in senses.items()}
 
-    def _read_synset(self, part: str, parents: str, words: str, senses: dict[str, list[Sense]]) -> None:
+    def _read_synset(self, part: str, parents: str, words: str, senses: dict[str, list[int]]) -> None:
         number = len(self._parents)
         self._parents.append(() if parents == "-" else tuple(map(int, parents.split(","))))
         for entry in words.split("|"):
@@ -84,9 +97,9 @@ class Lexicon:
                 self._common.add(plain)
             if " " in plain:
                 self._words.update(plain.lower().split())
-            senses.setdefault(plain.lower(), []).append(Sense(number, part, int(rank)))
+            senses.setdefault(plain.lower(), []).append(_packed(Sense(number, part, int(rank))))
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def base(self, phrase: str) -> str:
         """The dictionary's own form of `phrase` (its last word in the singular), or "" when it is not in there."""
         if phrase in self._senses:
@@ -103,18 +116,19 @@ class Lexicon:
                 return head + candidate
         return ""
 
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def senses(self, phrase: str) -> tuple[Sense, ...]:
         """The meanings of `phrase`, lower case and without hyphens; none when it is unknown."""
-        return self._senses.get(self.base(phrase), ())
+        return tuple(map(_unpacked, self._senses.get(self.base(phrase), ())))
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def known(self, word: str) -> bool:
         """Whether `word` is an English word, in any of its regular forms."""
         if word in self._senses or word in self._words or word in self._irregular:
             return True
         return _derived(word, self._senses)
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def common(self, word: str) -> bool:
         """Whether `word` is an English word that is no name, in any of its regular forms."""
         if word in self._common or word in self._irregular:
@@ -125,7 +139,7 @@ class Lexicon:
         """Whether `word` is not, just as it stands, a word that is no name."""
         return word not in self._common
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def verb_base(self, word: str) -> str:
         """The infinitive of the verb form `word` ("ran", "saving"), or `word` itself."""
         irregular = self._irregular.get(word)
@@ -136,7 +150,7 @@ class Lexicon:
                 cut = word[: -len(end)]
                 doubled = cut[:-1] if cut[-1:] == cut[-2:-1] else ""
                 for candidate in (cut, cut + "e", doubled):
-                    if any(sense.part == "v" for sense in self._senses.get(candidate, ())):
+                    if any(_unpacked(sense).part == "v" for sense in self._senses.get(candidate, ())):
                         return candidate
         return word
 
@@ -160,15 +174,17 @@ class Lexicon:
         shared = [(rank, theirs[synset]) for synset, rank in ours.items() if synset in theirs] if theirs else []
         return min(shared, key=sum, default=None)
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 (there is one lexicon a process)
+    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def _ranks(self, phrase: str) -> dict[int, int]:
         """The synsets of `phrase` and the ranks they have among its meanings."""
         return {sense.synset: sense.rank for sense in self.senses(phrase)}
 
     def is_a(self, a: str, b: str, steps: int = 4) -> bool:
         """Whether every `a`, in its commonest meanings, is a `b` ("dromedary", "camel")."""
-        kinds = {sense.synset for sense in self.senses(b) if sense.rank <= 2}
         above = {sense.synset for sense in self.senses(a) if sense.rank <= 2}
+        if not above:
+            return False
+        kinds = {sense.synset for sense in self.senses(b) if sense.rank <= 2}
         for _ in range(steps):
             above = {parent for synset in above for parent in self._parents[synset]}
             if above & kinds:

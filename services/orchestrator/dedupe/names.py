@@ -172,10 +172,11 @@ def _state(words: Sequence[str], extra: Sequence[str], form: Form) -> bool:
 
 def _class_noun(words: Sequence[str], extra: Sequence[str], rest: Sequence[str], form: Form, lexicon: Lexicon) -> bool:
     phrase, thing = " ".join(extra), " ".join(rest)
-    if lexicon.senses(thing) and lexicon.is_a(thing, phrase):
-        return True
     senses = lexicon.senses(phrase)
-    names = all(word in form.capitalised and not lexicon.common(word) for word in rest)
-    plain = not any(word in form.capitalised for word in extra)
-    noun = bool(senses) and all(sense.part == "n" for sense in senses)
-    return names and plain and noun and _start_of(extra, words)
+    if not senses:
+        return False
+    if lexicon.is_a(thing, phrase):
+        return True
+    if not _start_of(extra, words) or not form.capitalised.isdisjoint(extra) or not form.capitalised.issuperset(rest):
+        return False
+    return all(sense.part == "n" for sense in senses) and not any(lexicon.common(word) for word in rest)

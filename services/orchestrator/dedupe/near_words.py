@@ -9,7 +9,7 @@ from rapidfuzz.distance import OSA
 from services.orchestrator.dedupe.lexicon import Lexicon
 from services.orchestrator.dedupe.typo import FURTHEST, SHORT, slip, undoubled
 
-_FULL: Final = 64
+_FULL: Final = 32
 """Words one half may lead to; a commoner half tells nothing, and is no longer added to."""
 
 
@@ -22,7 +22,7 @@ class NearWords:
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon: Final = lexicon
         self._seen: set[str] = set()
-        self._halves: dict[bool, dict[str, list[str]]] = {True: {}, False: {}}
+        self._halves: dict[bool, dict[str, tuple[str, ...]]] = {True: {}, False: {}}
 
     def add(self, word: str) -> None:
         """Takes a word (plain)."""
@@ -32,9 +32,9 @@ class NearWords:
         halves = self._halves[self._lexicon.known(word)]
         middle = len(word) // 2
         for half in (f"{word[:middle]}-", f"-{word[middle:]}", undoubled(word)):
-            there = halves.setdefault(half, [])
+            there = halves.get(half, ())
             if len(there) < _FULL:
-                there.append(word)
+                halves[half] = (*there, word)
 
     def of(self, word: str, named: bool) -> Iterator[str]:
         """The words that are `word` with a slip, or of which `word` is one; `named` when it is written as a name."""

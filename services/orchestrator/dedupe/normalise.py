@@ -133,7 +133,7 @@ def _key_once(text: str) -> str:
     return _ordered([stem(word) for word in words])
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def _general_key(text: str) -> str:
     now = _key_once(text)
     for _ in range(8):
@@ -156,7 +156,7 @@ def key(text: str) -> str:
 
     Idempotent: `key(key(text)) == key(text)`. Never empty for a text that holds a letter, a digit or a symbol.
     """
-    return _plain_key(text) or _plain_key(_undecorated(text)) or _general_key(text)
+    return _plain_key(text) or _plain_key(undecorated(text)) or _general_key(text)
 
 
 def _plain_key(text: str) -> str:
@@ -172,6 +172,6 @@ def _plain_key(text: str) -> str:
     return _ordered([stem(word) for word in _without_articles(words, keep_a=False)])
 
 
-def _undecorated(text: str) -> str:
+def undecorated(text: str) -> str:
     """`text` without what often surrounds an item of a list and never matters: its mark, quotes, a final stop."""
     return _LIST_MARK.sub("", text).strip(_SURROUNDING).rstrip(_FINAL)

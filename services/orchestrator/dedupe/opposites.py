@@ -198,7 +198,7 @@ def _sides(a: str, b: str) -> Iterator[tuple[int, int | None]]:
         yield side, next((its for its_number, its in _SIDES.get(b, ()) if its_number == number), None)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def words_oppose(a: str, b: str, lexicon: Lexicon) -> bool:
     """Whether the two words (plain or stems) exclude each other."""
     if a == b:

@@ -8,8 +8,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-CACHED_WORDS: Final = 65_536
-"""Words whose stem is remembered: about 10 MB at most, and an English list rarely has more distinct words."""
+CACHED_WORDS: Final = 16_384
+"""Words whose stem is remembered: about 3 MB at most, and an English list rarely has more distinct words."""
 
 IRREGULAR: Final[dict[str, str]] = {
     # plurals no rule below reaches
