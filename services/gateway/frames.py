@@ -41,6 +41,10 @@ class AcceptedEvent(msgspec.Struct):
     task: str
     at: str
     digest: str
+    near: int = 0
+    """Ordinal of the attribute it may repeat, though it was kept; 0 when there is none."""
+    near_text: str = ""
+    near_score: float = 0
 
 
 class DuplicateEvent(msgspec.Struct):

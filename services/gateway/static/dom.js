@@ -20,6 +20,32 @@ export function showMessage(id, text) {
   byId(id).hidden = !text;
 }
 
-export function providerDot(provider) {
-  return element("span", `dot dot-${/^[a-z]+$/.test(provider) ? provider : "other"}`);
+const colour = (provider) => (/^[a-z]+$/.test(provider) ? provider : "other");
+
+export const providerDot = (provider) => element("span", `dot dot-${colour(provider)}`);
+
+export function providerName(provider, name = provider) {
+  return element("span", "provider", providerDot(provider), name);
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// At most once a frame, however often it is asked for.
+export function oncePerFrame(work) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      work();
+    });
+  };
 }

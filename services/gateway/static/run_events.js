@@ -5,6 +5,8 @@ import { eventsPath } from "./api.js";
 const SILENCE = 35_000; // milliseconds: two heartbeats missed, so the connection is dead though no error fired
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 10_000;
+const UNSEEN = 5_000; // a page nobody sees lets go of its connection: a browser has only six for all its tabs
+const NAMES = ["hello", "snapshot", "run", "accepted", "duplicate", "reset", "hb", "bye", "done"];
 
 export class RunEvents {
   // `handlers` has a function for each event by its name, and `connection(state)`: connecting, live, waiting or ended.
@@ -14,22 +16,22 @@ export class RunEvents {
     this.lastId = "";
     this.pause = FIRST_PAUSE;
     this.closed = false;
+    this.onVisibility = () => this.seen();
+    document.addEventListener("visibilitychange", this.onVisibility);
     this.open();
   }
 
   open() {
-    const query = this.lastId ? `?last_id=${encodeURIComponent(this.lastId)}` : "";
+    const query = this.lastId ? { duplicates: 1, last_id: this.lastId } : { duplicates: 1 };
     this.handlers.connection(this.lastId ? "waiting" : "connecting");
-    this.source = new EventSource(eventsPath(this.run) + query);
+    this.source = new EventSource(eventsPath(this.run, query));
     this.source.onopen = () => {
       this.pause = FIRST_PAUSE;
       this.handlers.connection("live");
       this.heard();
     };
     this.source.onerror = () => this.lost();
-    for (const name of ["hello", "snapshot", "run", "accepted", "reset", "hb", "done"]) {
-      this.source.addEventListener(name, (event) => this.take(name, event));
-    }
+    for (const name of NAMES) this.source.addEventListener(name, (event) => this.take(name, event));
     this.heard();
   }
 
@@ -65,9 +67,22 @@ export class RunEvents {
     if (!this.closed) this.silence = setTimeout(() => { this.lost(); this.reopen(0); }, SILENCE);
   }
 
+  seen() {
+    clearTimeout(this.unseen);
+    if (this.closed) return;
+    if (document.hidden) {
+      this.unseen = setTimeout(() => { this.source.close(); clearTimeout(this.silence); this.asleep = true; }, UNSEEN);
+    } else if (this.asleep) {
+      this.asleep = false;
+      this.open();
+    }
+  }
+
   close() {
     this.closed = true;
     clearTimeout(this.silence);
+    clearTimeout(this.unseen);
+    document.removeEventListener("visibilitychange", this.onVisibility);
     this.source.close();
   }
 }

@@ -1,51 +1,59 @@
-// One run: its state, counters, providers and list.
+// One run: its state, what can be done with it, and the parts that show it.
 
 import * as api from "./api.js";
-import { byId, element, providerDot, setText, showMessage } from "./dom.js";
-import { LiveList } from "./live_list.js";
-import { RunEvents } from "./run_events.js";
-import { count, duration, ENDED, limits, rate } from "./wording.js";
+import { AttributeList } from "./attribute_list.js";
+import { showCards, showProgress } from "./cards.js";
+import { byId, oncePerFrame, setText, showMessage } from "./dom.js";
+import { drawLines } from "./line_chart.js";
+import { showProviders } from "./provider_table.js";
+import { drawShares } from "./share_chart.js";
+import { Story } from "./story.js";
+import { adviceFor, toast } from "./toasts.js";
+import { count, dollars, duration, ENDED, limits } from "./wording.js";
 
 const POSSIBLE = { pause: ["running"], resume: ["paused"], stop: ["running", "paused"] };
+const FORMATS = ["txt", "json", "jsonl", "csv"];
+const CALM = 500; // milliseconds between two drawings of charts and tables
+const SPOKEN = 10_000; // milliseconds between two reports to a screen reader
 
 export class RunPanel {
   constructor(onConnection, onChange) {
     this.onConnection = onConnection;
     this.onChange = onChange;
-    this.list = new LiveList();
+    this.story = new Story();
+    this.list = new AttributeList((attribute) => this.story.open(this.store, attribute));
+    this.draw = oncePerFrame(() => this.render());
     for (const what of Object.keys(POSSIBLE)) byId(what).addEventListener("click", () => this.change(what));
+    byId("copy").addEventListener("click", () => this.copy());
+    setInterval(() => this.store && this.draw(), 1_000); // the last 60 seconds move on when nothing comes
   }
 
-  show(run) {
+  show(store) {
     this.hide();
-    this.run = run;
-    this.state = null;
+    this.store = store;
+    this.status = undefined;
+    this.calm = this.spoken = 0;
     byId("welcome").hidden = true;
     byId("panel").hidden = false;
     document.body.classList.add("watching");
-    for (const id of ["topic", "status", "reason", "limits", "seconds"]) setText(id, "");
+    for (const id of ["topic", "status", "reason", "limits", "seconds", "spoken"]) setText(id, "");
     for (const what of Object.keys(POSSIBLE)) byId(what).disabled = true;
-    for (const id of ["unique", "candidates", "duplicates", "calls"]) setText(id, "0");
-    for (const id of ["per-minute", "live-producers"]) setText(id, "–");
-    byId("provider-rows").replaceChildren();
-    setText("run-id", run);
+    setText("run-id", store.run);
     showMessage("run-error", "");
-    for (const format of ["txt", "json"]) byId(format).href = api.attributesPath(run, format);
-    this.list.clear();
-    this.events = new RunEvents(run, {
-      connection: (state) => this.connection(run, state),
-      hello: (state) => this.update(state),
-      run: (state) => this.update(state),
-      snapshot: (snapshot) => this.snapshot(snapshot),
-      accepted: (attribute) => this.accepted(attribute),
-      reset: () => this.list.clear(),
-      done: (end) => this.done(end),
-    });
+    for (const format of FORMATS) byId(format).href = api.attributesPath(store.run, format);
+    this.list.show(store);
+    this.listening = new AbortController();
+    const on = (name, handle) => store.addEventListener(name, handle, { signal: this.listening.signal });
+    on("change", this.draw);
+    on("connection", () => this.connection());
+    on("left", ({ detail }) => toast(`${detail.provider} left the run`, adviceFor(detail.provider, detail.counts)));
+    this.connection();
+    this.draw();
   }
 
   hide() {
-    this.events?.close();
-    this.events = undefined;
+    this.listening?.abort();
+    this.store = undefined;
     byId("welcome").hidden = false;
     byId("panel").hidden = true;
     document.body.classList.remove("watching");
@@ -53,83 +61,104 @@ export class RunPanel {
   }
 
   // A stream that cannot be had may have a reason that only a plain request tells, such as a run that does not exist.
-  async connection(run, state) {
-    this.onConnection(state);
-    if (state === "live") showMessage("run-error", "");
-    if (state !== "waiting") return;
-    const problem = await api.run(run).then(() => null, (error) => error);
-    if (run !== this.run || !problem || this.events.closed) return;
+  async connection() {
+    const { store } = this;
+    this.onConnection(store.connection);
+    if (store.connection === "live") showMessage("run-error", "");
+    if (store.connection !== "waiting") return;
+    const problem = await api.run(store.run).then(() => null, (error) => error);
+    if (store !== this.store || !problem || store.connection !== "waiting") return;
     showMessage("run-error", problem.message);
     if (problem.status === 404) {
-      this.events.close();
+      store.close();
       this.onConnection("");
     }
   }
 
-  // An answer or a snapshot may be overtaken by the run's end, which is final.
-  update(state) {
-    const before = this.state?.status;
-    if (ENDED.includes(before) && !ENDED.includes(state.status)) return;
-    this.state = state;
-    setText("topic", state.topic);
-    document.title = `${state.topic} · Chorus`;
-    setText("limits", `· ${limits(state.spec)}`);
-    this.describe(state);
-    if (before !== state.status) this.onChange();
+  render() {
+    const { store } = this;
+    if (!store) return;
+    this.list.update();
+    showCards(store);
+    if (store.state) this.describe(store.state);
+    const now = performance.now();
+    if (now - this.calm > CALM || store.ended) {
+      this.calm = now;
+      this.details();
+    }
+    this.speak(now);
   }
 
-  snapshot(snapshot) {
-    const candidates = Object.values(snapshot.state.providers ?? {}).reduce((sum, one) => sum + (one.candidates ?? 0), 0);
-    this.update({ ...snapshot.state, topic: snapshot.state.spec.topic, candidates });
-    setText("per-minute", rate(snapshot.per_minute));
-    setText("live-producers", count(snapshot.producers));
+  details() {
+    const { store } = this;
+    showProgress(store);
+    showProviders(store);
+    drawShares(byId("shares"), store);
+    const { unique, candidates } = store.curve.points();
+    drawLines(byId("curve"), [
+      { name: "Candidates", className: "candidates", points: candidates },
+      { name: "Unique", className: "unique", points: unique },
+    ], { label: `Unique attributes over time: ${count(store.unique)} of ${count(store.candidates)} candidates` });
+    this.spend(store.state?.usd);
   }
 
-  accepted(attribute) {
-    this.list.add(attribute);
-    this.countUnique();
+  spend(usd) {
+    const note = usd === null ? "Unknown: a model without a price was called. Add it to the price table to see its cost." : "Nothing so far.";
+    showMessage("spend-note", usd ? "" : note);
+    byId("spend").hidden = !usd;
+    const line = { name: "Spent", className: "spent", points: this.store.spend };
+    if (usd) drawLines(byId("spend"), [line], { unit: dollars, label: `Spent: ${dollars(usd)}` });
   }
 
-  done(end) {
-    const providers = Object.values(end.providers);
-    const sum = (field) => providers.reduce((total, one) => total + one[field], 0);
-    this.update({ ...this.state, ...end, candidates: sum("candidates"), calls: Math.max(this.state.calls, sum("calls")) });
-    if (end.seconds > 0) setText("per-minute", rate((60 * end.accepted) / end.seconds));
-    setText("live-producers", "–");
+  speak(now) {
+    if (now - this.spoken < SPOKEN && this.status === this.said) return;
+    this.spoken = now;
+    this.said = this.status;
+    setText("spoken", this.status ? `${this.status}, ${count(this.store.unique)} unique attributes` : "");
   }
 
   describe(state) {
+    setText("topic", state.topic);
+    document.title = `${state.topic} · Chorus`;
+    setText("limits", `· ${limits(state.spec)}`);
     setText("status", state.status);
     byId("status").dataset.state = state.status;
     setText("reason", state.reason ? `${ENDED.includes(state.status) ? "Why it ended: " : ""}${state.reason}` : "");
-    for (const [what, states] of Object.entries(POSSIBLE)) byId(what).disabled = !states.includes(state.status);
-    this.countUnique();
-    for (const field of ["candidates", "duplicates", "calls"]) setText(field, count(state[field]));
     setText("seconds", `· ran ${duration(state.seconds)}`);
-    byId("provider-rows").replaceChildren(...Object.entries(state.providers).map(providerRow));
+    if (this.status === state.status) return;
+    this.status = state.status;
+    this.allow();
+    this.onChange();
   }
 
-  // Attributes and snapshots come by different ways, so either may be ahead.
-  countUnique() {
-    setText("unique", count(Math.max(this.list.total, this.state?.accepted ?? 0)));
+  allow() {
+    for (const [what, states] of Object.entries(POSSIBLE)) byId(what).disabled = !states.includes(this.status);
   }
 
   async change(what) {
-    const run = this.run;
+    const { store } = this;
     byId(what).disabled = true;
     try {
-      const state = await api.change(run, what);
-      if (run === this.run) this.update(state);
+      const state = await api.change(store.run, what);
+      store.update(state);
       showMessage("run-error", "");
     } catch (error) {
-      if (run !== this.run) return;
-      showMessage("run-error", error.message);
-      if (this.state) this.describe(this.state);
+      if (store === this.store) showMessage("run-error", error.message);
+    }
+    if (store === this.store) {
+      this.draw();
+      this.allow();
     }
   }
-}
 
-function providerRow([provider, counts]) {
-  const numbers = ["calls", "failed", "candidates", "accepted", "duplicates"].map((field) => element("td", "", count(counts[field] ?? 0)));
-  return element("tr", "", element("td", "", providerDot(provider), provider), ...numbers, element("td", "", counts.last_error ?? ""));
+  async copy() {
+    const button = byId("copy");
+    try {
+      await navigator.clipboard.writeText(await api.listAsText(this.store.run));
+      button.textContent = "Copied";
+    } catch (error) {
+      showMessage("run-error", navigator.clipboard ? error.message : "The browser copies only on localhost or over HTTPS; download instead.");
+    }
+    setTimeout(() => { button.textContent = "Copy all"; }, 1_500);
+  }
 }

@@ -1,7 +1,12 @@
-// The form that starts a run.
+// The form that starts a run, and what the run would take.
 
 import * as api from "./api.js";
-import { byId, element, providerDot, showMessage } from "./dom.js";
+import { byId, element, providerDot, setText, showMessage } from "./dom.js";
+import { compact, count, dollars } from "./wording.js";
+
+const NUMBERS = ["producers", "iterations", "max_items", "max_seconds", "max_calls", "max_tokens", "max_usd", "request_size", "seed"];
+const TEXTS = ["dedupe", "routing_strategy", "routing_config"];
+const SETTLED = 500; // milliseconds without a keystroke before the forecast is asked for
 
 export class StartForm {
   constructor(onStarted) {
@@ -11,6 +16,8 @@ export class StartForm {
       event.preventDefault();
       this.submit(onStarted);
     });
+    this.form.addEventListener("input", () => this.changed());
+    this.form.addEventListener("reset", () => setTimeout(() => this.changed()));
   }
 
   // The first answer makes the checkboxes; later ones only bring the notes up to date and leave the user's choice alone.
@@ -27,17 +34,37 @@ export class StartForm {
     return element("label", "", box, providerDot(provider), provider, hint);
   }
 
-  async submit(onStarted) {
+  request() {
     const fields = new FormData(this.form);
     const request = { topic: fields.get("topic"), providers: fields.getAll("providers") };
-    for (const name of ["producers", "iterations", "max_items", "max_seconds"]) {
-      if (fields.get(name) !== "") request[name] = Number(fields.get(name));
-    }
+    for (const name of NUMBERS) if (fields.get(name)) request[name] = Number(fields.get(name));
+    for (const name of TEXTS) if (fields.get(name)) request[name] = fields.get(name);
+    return request;
+  }
+
+  changed() {
+    this.key = undefined; // another request, so another key
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.forecast(), SETTLED);
+  }
+
+  async forecast() {
+    const request = this.request();
+    if (!request.topic.trim() || !request.providers.length || !this.form.checkValidity()) return setText("forecast", "");
+    const asked = (this.asked = {});
+    const words = await api.forecast(request).then(inWords, (error) => error.message);
+    if (asked === this.asked) setText("forecast", words);
+  }
+
+  async submit(onStarted) {
+    const request = this.request();
     if (!request.providers.length) return showMessage("start-error", "Choose at least one provider.");
-    const button = this.form.querySelector("button");
+    const button = this.form.querySelector("[type=submit]");
     button.disabled = true;
+    this.key ??= newKey(); // kept when the answer is lost, so that trying again starts no second run
     try {
-      onStarted(await api.start(request));
+      onStarted(await api.start(request, this.key));
+      this.key = undefined;
       showMessage("start-error", "");
     } catch (error) {
       showMessage("start-error", error.message);
@@ -47,7 +74,21 @@ export class StartForm {
   }
 }
 
+// crypto.randomUUID is missing where the page comes over plain HTTP from another machine.
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 function note({ keyless, key, key_variable, producers }) {
   const cost = keyless ? "free, no key" : key ? "has a key" : `no usable key here: set ${key_variable}`;
   return producers ? `${cost} · ${producers} live` : cost;
+}
+
+const LIMITS = {
+  iterations: "calls each", max_calls: "most calls", max_items: "most attributes", max_tokens: "most tokens", max_usd: "most dollars",
+};
+
+function inWords({ calls, input_tokens, output_tokens, usd, most_usd, unpriced = [], limited_by: limit = "" }) {
+  const what = calls == null ? "Each call" : `${count(calls)} calls, as far as “${LIMITS[limit] ?? limit}” allows`;
+  const tokens = `about ${compact(input_tokens)} tokens in and ${compact(output_tokens)} out`;
+  const money = usd == null ? `cost unknown: no price for ${unpriced.join(", ")}` : usd === 0 && !most_usd ? "free" : `about ${dollars(usd)}, at most ${dollars(most_usd)}`;
+  return `${what}: ${tokens}, ${money}.${calls == null ? " No limit bounds the calls: it goes on until you stop it." : ""}`;
 }

@@ -1,0 +1,21 @@
+// Asking for the gateway's token when it wants one.
+
+import * as api from "./api.js";
+import { byId, showMessage } from "./dom.js";
+
+export function offerSignIn() {
+  const dialog = byId("sign-in");
+  api.signedOut.addEventListener("needed", () => {
+    if (!dialog.open) dialog.showModal();
+  });
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  byId("sign-in-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await api.signIn(byId("token").value);
+      location.reload();
+    } catch (error) {
+      showMessage("sign-in-error", error.status === 401 ? "That is not the token." : error.message);
+    }
+  });
+}
