@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from services.orchestrator.dedupe.neighbours import Neighbours
 
-_LOOKED_AT: Final = 5
+_LOOKED_AT: Final = 3
 """Neighbours in meaning that are compared word by word."""
 _ASKED: Final = 1
 """Pairs a candidate that MiniLM is asked about at most: at 3 ms a text, this bounds the time of one decision."""

@@ -1,9 +1,10 @@
 """A text taken apart once, so that it can be compared with many."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from services.orchestrator.dedupe import numerals
 from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, key, telling_words, undecorated, words_of
@@ -48,8 +49,7 @@ ABBREVIATIONS: Final = {
 """Short forms that stand for one word only."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Form:
+class Form(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One text, and the parts of it that decisions look at."""
 
     text: str
@@ -101,7 +101,7 @@ def _any(text: str) -> Form:
     letters = _Letters(text)
     stems = tuple(letters.stem(words, at) for at in range(len(words)))
     content, content_words = _content(stems, words)
-    capitalised = frozenset(word for found in _CAPITALISED.findall(text) for word in words_of(found))
+    capitalised = letters.dotted.union(word for found in _CAPITALISED.findall(text) for word in words_of(found))
     return Form(
         text=text,
         key=key(text),

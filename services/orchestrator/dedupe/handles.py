@@ -54,5 +54,5 @@ def _name(text: Form, lexicon: Lexicon) -> Iterator[str]:
         return
     parts = names.parts_of(text)
     # "Smith Bridge" is no person; a word that names nobody else before one that means something tells.
-    if len(parts) > 1 and (len(parts[0]) == 1 or lexicon.known(parts[0]) or not lexicon.common(parts[-1])):
+    if len(parts) > 1 and (len(parts) > 2 or len(parts[0]) == 1 or lexicon.known(parts[0]) or not lexicon.common(parts[-1])):
         yield f"n {parts[0][0]} {parts[-1]}"

@@ -8,7 +8,7 @@ from services.orchestrator.dedupe.minilm import minilm
 from services.orchestrator.dedupe.vectors import vectors
 from services.orchestrator.dedupe.verdict import Why
 
-NEAR: Final = 0.65
+NEAR: Final = 0.68
 """Cosine of the fast vectors from which on two texts are compared at all."""
 ASK_OTHER_WORDS: Final = 0.70
 """The same from which on MiniLM is asked when each text has words of its own."""

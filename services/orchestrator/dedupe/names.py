@@ -122,10 +122,15 @@ def without_wrapping(form: Form, lexicon: Lexicon) -> Iterator[tuple[str, ...]]:
     bare = tuple(stem for stem, word in zip(content, words, strict=True) if word not in _WRAPPING)
     if 0 < len(bare) < len(content):
         yield bare
-    if wrapped(form, words[:1], words[1:], lexicon):
+    if _may_wrap(words[0], form, lexicon) and wrapped(form, words[:1], words[1:], lexicon):
         yield content[1:]
-    if wrapped(form, words[-1:], words[:-1], lexicon):
+    if _may_wrap(words[-1], form, lexicon) and wrapped(form, words[-1:], words[:-1], lexicon):
         yield content[:-1]
+
+
+def _may_wrap(word: str, form: Form, lexicon: Lexicon) -> bool:
+    """Whether `word` is worth the whole look of `wrapped`."""
+    return word in _WRAPPING or form.numbers != () or bool(lexicon.senses(word))
 
 
 def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon) -> bool:

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The decision about one candidate."""
 
     key: str
@@ -20,7 +20,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """How near that one is, 0 to 1."""
 
 
-class Why(msgspec.Struct, frozen=True):
+class Why(msgspec.Struct, frozen=True, gc=False):
     """Why two texts are, or are not, the same attribute."""
 
     tier: str
