@@ -89,11 +89,21 @@ class Form(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 def form(text: str) -> Form:
     """`text` taken apart."""
+    written = _plain_words(text)
+    return _plainly_written(text, written) if written else _any(text)
+
+
+def _plain_words(text: str) -> list[str]:
+    """The words of a text that is letters and spaces alone, without free articles, as written; none for other texts."""
     written = undecorated(text).split()
-    plain = bool(written) and all(
-        word.isascii() and word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written
-    )
-    return _plainly_written(text, written) if plain and ARTICLES.isdisjoint(map(str.lower, written)) else _any(text)
+    if not all(word.isascii() and word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written):
+        return []
+    if ARTICLES.isdisjoint(map(str.lower, written)):
+        return written
+    kept = [word for word in written if word.lower() not in ARTICLES]
+    # An article that may be part of a name ("Vitamin A", "The Who") needs the longer look.
+    named = written[-1].lower() in ARTICLES or "A" in written[1:] or all(word.lower() in FUNCTION_WORDS for word in kept)
+    return [] if named else kept
 
 
 def _any(text: str) -> Form:
