@@ -158,7 +158,8 @@ class Call:
         limits = self._producer.key.limits
         while wait := limits.wait(self._bill.most):
             if wait >= self._left() and not self._bill.tokens:
-                raise Blocked(f"the key's rate limit allows no request for {wait:.1f} s", wait)
+                self._note(f"the key's rate limit allows no request for {wait:.1f} s", "rate_limit")
+                raise Blocked(self._error, wait)
             await asyncio.sleep(wait)
         return limits.take(self._bill.most)
 

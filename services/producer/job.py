@@ -14,13 +14,22 @@ from services.producer.producer import Producer
 from shared import subjects
 from shared.bus import BusError, Delivery, Malformed, decode
 from shared.messages import Task, Usage
-from shared.streams import ACK_WAIT
+from shared.streams import ACK_WAIT, MAX_DELIVER
 
 GIVE_BACK_SECONDS = 5.0
 """Until a task that the bus would not let us finish is handed out again."""
 
 REPORT_SECONDS = 30.0
 """How long the bus is given to take a report; then the task is given back, and its candidates are known by their ids."""
+
+PAUSE_WORTH_PASSING_ON = 2.0
+"""Seconds of a pause from which a task that has just come is given to a producer with another key, if there is one."""
+
+PASS_ON_SECONDS = 1.5
+"""Until it is handed out again: longer than a paused producer may still wait for a task it asked for before."""
+
+MAX_PASSED_ON = 2
+"""Deliveries of one task that end so; the queue does not hand it out for ever."""
 
 REMEMBERED = 256
 """Ended runs and done tasks that are remembered: far more than one producer meets within the time of a redelivery."""
@@ -82,6 +91,8 @@ class Job:
     async def _do(self, task: Task) -> None:
         if task.id in self._memory.in_hand:
             raise Blocked("the task was handed out again while it is being done here")
+        if self._producer.key.limits.paused > PAUSE_WORTH_PASSING_ON and self._delivery.attempt <= MAX_PASSED_ON:
+            raise Blocked("the key is paused; another may do it", PASS_ON_SECONDS)
         if task.id not in self._memory.done:
             self.run = task.run
             self._memory.in_hand[task.id] = self
@@ -105,6 +116,10 @@ class Job:
             if not self._making.cancelled():
                 self._making.result()
             usage = call.usage(cancelled=self._making.cancelled())
+        except Blocked as error:
+            if error.seconds is None or attempt < MAX_DELIVER:
+                raise
+            usage = call.usage()  # the queue would not hand it out again
         finally:
             self._making.cancel()
             await asyncio.wait({self._making})

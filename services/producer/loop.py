@@ -39,6 +39,7 @@ class Loop:
                     job = working.create_task(Job(self._producer, self._memory, delivery).work())
                     self._jobs.add(job)
                     job.add_done_callback(self._ended)
+                    self.announcer.changed()
 
     def presence(self) -> Presence:
         """Who this producer is, and what it does now."""

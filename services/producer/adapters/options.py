@@ -10,8 +10,8 @@ from services.producer.errors import Reply, Vendor
 ALSO_CALLED = {
     "response_format": r"response_format|json_schema|schema|structured output",
     "output_config": r"output_config|output_format|schema|structured output",
-    "response_json_schema": r"schema|json mode|mime_?type",
-    "thinking_config": r"thinking|budget",
+    "response_json_schema": r"schema|response_?(?:json_?)?schema|response_?mime_?type|json mode",
+    "thinking_config": r"thinking\w*|budget",
     "extra_body": r"temperature",
 }
 """How refusals name an option that they do not name by its name."""
