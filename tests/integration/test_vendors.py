@@ -2,109 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import msgspec
 import pytest
 
-from services.producer.adapters import anthropic, gemini, openai
 from services.producer.adapters.contract import Patience
-from services.producer.adapters.registry import Build
-from services.producer.key import Key, fingerprint
-from services.producer.limits import Limits
-from services.producer.loop import Loop
-from services.producer.producer import Producer
-from services.producer.slots import Slots
-from shared import subjects
-from shared.bus import Bus, decode
-from shared.messages import Candidate, Task, Usage
-from shared.providers import KEY_VARIABLES
-from tests.conftest import eventually
+from shared.bus import Bus
+from tests.integration.vendor_producer import COUNT, PATIENT, a_task, give, producing, reported, texts
 from tests.vendors.answers import WORLD
 from tests.vendors.faults import Fault
 from tests.vendors.server import VendorServer, vendors
 from tests.vendors.vendor import Vendor
 
-KEYS = {
-    "openai": "sk-MARKED-0123456789abcdef",
-    "anthropic": "sk-ant-MARKED-0123456789abcdef",
-    "gemini": "AIzaMARKED-0123456789abcdef",
-}
-BUILDS: dict[str, Build] = {"openai": openai.build, "anthropic": anthropic.build, "gemini": gemini.build}
-MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash"}
-
-PATIENT = Patience(connect=5.0, first=8.0, between=8.0)
 IMPATIENT = Patience(connect=5.0, first=0.7, between=0.7)
 HANGS = {Fault.HANG_BEFORE_FIRST_BYTE, Fault.HANG_AFTER_HEADERS, Fault.HANG_BETWEEN_CHUNKS}
-
-COUNT = 20
-"""Attributes asked for."""
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[VendorServer]:
     async with vendors(seed=7) as running:
         yield running
-
-
-@asynccontextmanager
-async def producing(
-    bus: Bus, vendor: Vendor, *, name: str = "one", limits: Limits | None = None, slots: int = 4, patience: Patience = PATIENT
-) -> AsyncIterator[Producer]:
-    """Run a producer of a vendor in this process until the block ends."""
-    provider = vendor.wire.provider
-    variables = {KEY_VARIABLES[provider][0]: KEYS[provider], f"{provider.upper()}_BASE_URL": vendor.url}
-    models = (MODELS[provider],)
-    adapter = BUILDS[provider](variables, models, patience)
-    own = f"{provider}-{name}"
-    key = Key(bus, provider, own, fingerprint(KEYS[provider]), limits or Limits())
-    producer = Producer(own, provider, models, bus, adapter, key, Slots(slots))
-    loop = Loop(producer)
-    running = [asyncio.ensure_future(loop.run()), asyncio.ensure_future(loop.announcer.run())]
-    try:
-        yield producer
-    finally:
-        for one in running:
-            one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await adapter.close()
-
-
-def a_task(provider: str, number: int = 0, **changes: object) -> Task:
-    task = Task(
-        id=f"{provider}-{number}",
-        run="run-1",
-        provider=provider,
-        topic="Test topic",
-        ordinal=number,
-        count=COUNT,
-        deadline_seconds=10,
-    )
-    return msgspec.structs.replace(task, **changes)
-
-
-async def give(bus: Bus, task: Task) -> None:
-    await bus.publish(subjects.task(task.provider, task.run), task, id=task.id)
-
-
-async def usages(bus: Bus, provider: str) -> list[Usage]:
-    subject = subjects.usage("run-1", provider)
-    return [decode(Usage, m.data) async for batch in bus.history("USAGE", [subject]) for m in batch]
-
-
-async def texts(bus: Bus, provider: str) -> list[str]:
-    subject = subjects.candidate("run-1", provider)
-    return [decode(Candidate, m.data).text async for batch in bus.history("CANDIDATES", [subject]) for m in batch]
-
-
-async def reported(bus: Bus, provider: str, number: int = 1, seconds: float = 15) -> list[Usage]:
-    async def enough() -> list[Usage]:
-        found = await usages(bus, provider)
-        return found if len(found) >= number else []
-
-    found: list[Usage] = await eventually(enough, seconds)
-    return found
 
 
 @dataclass(frozen=True)

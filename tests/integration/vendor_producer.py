@@ -1,0 +1,107 @@
+"""Producers of the three vendors in the test's own process, asking the vendor server, and what they leave on the bus."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from services.producer.adapters import anthropic, gemini, openai
+from services.producer.adapters.contract import Patience
+from services.producer.adapters.registry import Build
+from services.producer.key import Key, fingerprint
+from services.producer.limits import Limits
+from services.producer.loop import Loop
+from services.producer.producer import Producer
+from services.producer.slots import Slots
+from shared import subjects
+from shared.bus import Bus, decode
+from shared.messages import Candidate, Task, Usage
+from shared.providers import KEY_VARIABLES
+from shared.service import end
+from tests.conftest import eventually
+from tests.vendors.vendor import Vendor
+
+KEYS = {
+    "openai": "sk-MARKED-0123456789abcdef",
+    "anthropic": "sk-ant-MARKED-0123456789abcdef",
+    "gemini": "AIzaMARKED-0123456789abcdef",
+}
+BUILDS: dict[str, Build] = {"openai": openai.build, "anthropic": anthropic.build, "gemini": gemini.build}
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash"}
+
+PATIENT = Patience(connect=5.0, first=8.0, between=8.0)
+
+COUNT = 20
+"""Attributes asked for."""
+
+
+@asynccontextmanager
+async def producing(
+    bus: Bus,
+    vendor: Vendor,
+    *,
+    name: str = "one",
+    key: str = "",
+    models: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    slots: int = 4,
+    patience: Patience = PATIENT,
+) -> AsyncIterator[Producer]:
+    """Run a producer of a vendor until the block ends; one that broke fails the test."""
+    provider = vendor.wire.provider
+    key = key or KEYS[provider]
+    variables = {KEY_VARIABLES[provider][0]: key, f"{provider.upper()}_BASE_URL": vendor.url}
+    models = models or (MODELS[provider],)
+    adapter = BUILDS[provider](variables, models, patience)
+    own = f"{provider}-{name}"
+    shared_key = Key(bus, provider, own, fingerprint(key), limits or Limits())
+    producer = Producer(own, provider, models, bus, adapter, shared_key, Slots(slots))
+    loop = Loop(producer)
+    running = [asyncio.ensure_future(loop.run()), asyncio.ensure_future(loop.announcer.run())]
+    try:
+        yield producer
+        for one in running:
+            assert not one.done(), one
+    finally:
+        await end(running)
+        await adapter.close()
+
+
+def a_task(provider: str, number: int = 0, **changes: object) -> Task:
+    task = Task(
+        id=f"{provider}-{number}",
+        run="run-1",
+        provider=provider,
+        topic="Test topic",
+        ordinal=number,
+        count=COUNT,
+        deadline_seconds=10,
+    )
+    return msgspec.structs.replace(task, **changes)
+
+
+async def give(bus: Bus, *tasks: Task) -> None:
+    for task in tasks:
+        await bus.publish(subjects.task(task.provider, task.run), task, id=task.id)
+
+
+async def usages(bus: Bus, provider: str) -> list[Usage]:
+    subject = subjects.usage("run-1", provider)
+    return [decode(Usage, m.data) async for batch in bus.history("USAGE", [subject]) for m in batch]
+
+
+async def texts(bus: Bus, provider: str) -> list[str]:
+    subject = subjects.candidate("run-1", provider)
+    return [decode(Candidate, m.data).text async for batch in bus.history("CANDIDATES", [subject]) for m in batch]
+
+
+async def reported(bus: Bus, provider: str, number: int = 1, seconds: float = 20) -> list[Usage]:
+    """The reports of so many calls."""
+
+    async def enough() -> list[Usage]:
+        found = await usages(bus, provider)
+        return found if len(found) >= number else []
+
+    found: list[Usage] = await eventually(enough, seconds)
+    return found
