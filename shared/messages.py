@@ -108,6 +108,22 @@ class Refusal(Message, kw_only=True, frozen=True):
     code: Literal["invalid", "not_found", "conflict", "unavailable"] = "invalid"
 
 
+class Pair(Message, kw_only=True, frozen=True):
+    """An accepted attribute and the earlier one that it may repeat."""
+
+    ordinal: Annotated[int, Meta(ge=1)]
+    text: str
+    of: Annotated[int, Meta(ge=1)]
+    of_text: str
+
+
+class Judgement(Message, kw_only=True, frozen=True):
+    """What a model says of a pair."""
+
+    ordinal: Annotated[int, Meta(ge=1)]
+    same: bool
+
+
 class Task(Message, kw_only=True, frozen=True):
     """One model call to make. `control.task.<provider>.<run>`, orchestrator to any idle producer of that provider."""
 
@@ -117,6 +133,10 @@ class Task(Message, kw_only=True, frozen=True):
     topic: str
     ordinal: Count
     """0 for the run's first call."""
+    kind: Literal["list", "adjudicate"] = "list"
+    """Ask for attributes, or whether the attributes of each pair are one and the same."""
+    pairs: list[Pair] = []
+    """What to adjudicate; the judgements come back in the Usage."""
     count: Annotated[int, Meta(ge=1, le=500)] = 60
     """Attributes to ask for."""
     avoid: list[str] = []
@@ -217,6 +237,22 @@ class Duplicate(Message, kw_only=True, frozen=True):
     at: str = ""
 
 
+class Settled(Message, kw_only=True, frozen=True):
+    """`attributes.settled.<run>.<ordinal>`, orchestrator to gateway and recorder: a model settled a possible duplicate."""
+
+    run: Token
+    ordinal: Annotated[int, Meta(ge=1)]
+    text: str
+    of: Annotated[int, Meta(ge=1)]
+    of_text: str
+    same: bool
+    """Whether both are one and the same; both stay on the list."""
+    task: Token
+    provider: Token
+    model: str
+    at: str = ""
+
+
 class Usage(Message, kw_only=True, frozen=True):
     """`usage.<run>.<provider>`, producer to orchestrator: one finished model call, written before its task is acked.
 
@@ -246,6 +282,8 @@ class Usage(Message, kw_only=True, frozen=True):
     """Sequence in CANDIDATES of the last of them: once it is decided, the next avoid list can name them all."""
     rejected: dict[str, int] = {}
     """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
+    judgements: list[Judgement] = []
+    """The answer to an adjudicate task, as far as it came."""
     input_tokens: Count = field(default=0, name="gen_ai.usage.input_tokens")
     cached_tokens: Count = field(default=0, name="gen_ai.usage.cache_read.input_tokens")
     """Of the input, read from the vendor's prompt cache."""

@@ -61,6 +61,7 @@ RESULTS = StreamConfig(
         subjects.ALL_STARTED,
         subjects.ALL_ACCEPTED,
         subjects.ALL_DUPLICATES,
+        subjects.ALL_SETTLED,
         subjects.ALL_FINISHED,
         subjects.ALL_EPOCHS,
     ],

@@ -15,6 +15,7 @@ ALL_CANDIDATES = "attributes.candidate.>"
 ALL_STARTED = "attributes.started.*"
 ALL_ACCEPTED = "attributes.accepted.>"
 ALL_DUPLICATES = "attributes.duplicate.>"
+ALL_SETTLED = "attributes.settled.>"
 ALL_FINISHED = "attributes.finished.*"
 ALL_EPOCHS = "attributes.epoch.*"
 ALL_USAGE = "usage.>"
@@ -84,6 +85,10 @@ def duplicates_of_run(run: str) -> str:
     return f"attributes.duplicate.{token(run)}.*"
 
 
+def settled(run: str, ordinal: int) -> str:
+    return f"attributes.settled.{token(run)}.{ordinal}"
+
+
 def finished(run: str) -> str:
     return f"attributes.finished.{token(run)}"
 
@@ -95,12 +100,13 @@ def decisions_of_run(run: str) -> list[str]:
         f"attributes.started.{run}",
         f"attributes.accepted.{run}.*",
         f"attributes.duplicate.{run}.*",
+        f"attributes.settled.{run}.*",
         f"attributes.finished.{run}",
     ]
 
 
 def decision(subject: str) -> tuple[str, str]:
-    """What an entry of RESULTS says (started, accepted, duplicate or finished) and of which run, by its subject."""
+    """What an entry of RESULTS says (started, accepted, duplicate, settled or finished) and of which run, by its subject."""
     _, kind, run, *_ = subject.split(".")
     return kind, run
 

@@ -141,7 +141,8 @@ class Conductor:
             log.warning("task.not_published", run=task.run, task=task.id, error=str(error))
             self._dispatch.pause(task.provider, _clock() + UNPUBLISHED_SECONDS)
             return False  # the next attempt has the same id, so it cannot be published twice
-        self.run.issued += 1
+        if task.kind == "list":
+            self.run.issued += 1
         self.run.handed_out(task, sequence, _clock())
         self._load.change(task.provider, +1)
         return True

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 
 from services.orchestrator.budget import Cost
+from services.orchestrator.grey_zone import CAPABLE, SHARE
 from services.orchestrator.prices import dollars, missing_line
 from services.orchestrator.producers import Producers
 from services.orchestrator.routing import Route, Router, parse
-from services.orchestrator.run import Run
-from shared.messages import Task, Usage
+from services.orchestrator.run import ADJUDICATE, Run
+from shared.messages import Pair, Task, Usage
 
 PROMPT_BYTES = 2048
 """What a prompt holds besides topic and avoid list, at most; the producers' tests keep the prompt files below it. A byte is
@@ -56,7 +57,11 @@ class Dispatch:
 
     def next_task(self, moment: float) -> Task | None:
         """The task to publish now, or None when nobody is free, the run has enough calls, or the budget is short."""
-        if not self._may_call():
+        if len(self._run.outstanding) >= self._run.spec.producers:
+            return None
+        if task := self._adjudication(moment):
+            return task
+        if not self._calls_left():
             return None
         working = [r for r in self._routes() if self._works(r, moment) and self._affordable(r)]
         route = self._choose(working)
@@ -166,10 +171,55 @@ class Dispatch:
 
     # ---- how much --------------------------------------------------------------------------------------------------
 
-    def _may_call(self) -> bool:
+    def _calls_left(self) -> bool:
         allowed = self._run.calls_allowed
-        within_calls = allowed is None or self._run.issued < allowed
-        return within_calls and len(self._run.outstanding) < self._run.spec.producers
+        return allowed is None or self._run.issued < allowed
+
+    # ---- the grey zone ---------------------------------------------------------------------------------------------
+
+    def _adjudication(self, moment: float) -> Task | None:
+        """A task that settles possible duplicates, when enough wait, a capable model is free and its share allows it."""
+        run = self._run
+        pairs = run.grey.next_batch()
+        if not pairs:
+            return None
+        routes = [r for r in self._routes() if r.provider in CAPABLE and self._works(r, moment) and self._is_free(r.provider)]
+        for route in routes:
+            worst = self._worst_of(
+                route, sum(len(f"{p.text}{p.of_text}".encode()) + 16 for p in pairs), most_output(len(pairs))
+            )
+            if self._within_share(worst) and not run.budget.short_of(worst):
+                return self._adjudicate(route, pairs, worst)
+        return None
+
+    def _within_share(self, worst: Cost) -> bool:
+        """Whether settling stays within its share: of the budget where there is one, else of the calls made."""
+        limits, grey = self._run.budget.limits, self._run.grey
+        total = grey.spent + worst
+        if limits.usd is not None and total.usd * SHARE > limits.usd:
+            return False
+        if limits.tokens is not None and total.tokens * SHARE > limits.tokens:
+            return False
+        calls = limits.calls if limits.calls is not None else self._run.issued
+        return (grey.calls + 1) * SHARE <= calls
+
+    def _adjudicate(self, route: Route, pairs: list[Pair], worst: Cost) -> Task:
+        run = self._run
+        return Task(
+            id=f"{run.id}-{ADJUDICATE}{run.grey.calls}",
+            run=run.id,
+            provider=route.provider,
+            model=self._model(route),
+            topic=run.spec.topic,
+            ordinal=run.grey.calls,
+            kind="adjudicate",
+            pairs=pairs,
+            temperature=0,
+            seed=run.spec.seed,
+            max_output_tokens=most_output(len(pairs)),
+            reserved_usd=dollars(worst.usd),
+            reserved_tokens=worst.tokens,
+        )
 
     def _affordable(self, route: Route) -> int:
         """Attributes that the budget allows to ask of a route: all that are wanted, or as many as still fit, or 0."""
@@ -183,8 +233,10 @@ class Dispatch:
     def _worst(self, route: Route, size: int) -> Cost:
         """What a call costs at most."""
         names = sum(len(name.encode()) + 2 for name in self._run.avoid.names())
-        input_tokens = PROMPT_BYTES + len(self._run.spec.topic.encode()) + names
-        output_tokens = most_output(size)
+        return self._worst_of(route, names, most_output(size))
+
+    def _worst_of(self, route: Route, listed_bytes: int, output_tokens: int) -> Cost:
+        input_tokens = PROMPT_BYTES + len(self._run.spec.topic.encode()) + listed_bytes
         price = self._run.prices.of(route.provider, self._model(route))
         usd = price.most(input_tokens, output_tokens) if price else 0
         return Cost(usd, input_tokens + output_tokens)

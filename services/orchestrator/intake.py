@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -24,11 +24,18 @@ class Intake:
     """Takes candidates from the bus to the log."""
 
     def __init__(
-        self, bus: Bus, decisions: DecisionLog, runs: dict[str, Run], after: int, decided: Callable[[Run], None]
+        self,
+        bus: Bus,
+        decisions: DecisionLog,
+        runs: dict[str, Run],
+        after: int,
+        loaded: Callable[[Run], Awaitable[None]],
+        decided: Callable[[Run], None],
     ) -> None:
         self._bus = bus
         self._log = decisions
         self._runs = runs
+        self._loaded = loaded
         self._decided = decided
         self._at = after
         self._moved = asyncio.Condition()
@@ -72,6 +79,7 @@ class Intake:
             if run is None or not run.active:
                 self._refuse("run_not_active", name, len(group))
                 continue
+            await self._loaded(run)
             entries = run.decide(group)
             await self._log.append(entries)
             self._decided(run)

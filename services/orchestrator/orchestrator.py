@@ -64,8 +64,7 @@ class Orchestrator:
         self._rates: dict[str, Rate] = {}
         self._producers = Producers()
         self._load = Load()
-        # The first list would otherwise wait for models and dictionary when it is asked for, seconds after the process began.
-        self._warm = asyncio.create_task(asyncio.to_thread(Deduper, "semantic"))
+        self._loading: asyncio.Task[Deduper] | None = None
         self._starting = asyncio.Lock()  # asked twice at once with one id, one run starts
         self._intake: Intake
         self._usage_after = 0
@@ -80,7 +79,7 @@ class Orchestrator:
         runs = await recovery.active_runs(service.bus, prices, asyncio.get_running_loop().time())
         places = [run.candidates_after for run in runs]
         after = min(places) if places else (await service.bus.head(CANDIDATES)).last
-        self._intake = Intake(service.bus, decisions, self._runs, after, self._decided)
+        self._intake = Intake(service.bus, decisions, self._runs, after, self._loaded, self._decided)
         for run in runs:
             self._conduct(run)
         return self
@@ -116,7 +115,15 @@ class Orchestrator:
                 if usage.run in self._conductors:
                     # First the call's candidates, then its slot: else the next avoid list would not name what it found.
                     await self._intake.decided_to(usage.last_candidate)
-                    self._conductors[usage.run].used(usage)
+                    await self._used(self._conductors.get(usage.run), usage)
+
+    async def _used(self, conductor: Conductor | None, usage: Usage) -> None:
+        """Count a call; what it judged goes into the log first, so that a replay does not ask again."""
+        if conductor is None:  # the run ended while its last candidates were decided
+            return
+        if usage.judgements:
+            await self._log.append(conductor.run.settle(usage))
+        conductor.used(usage)
 
     async def wake_for_producers(self) -> None:
         """Have the runs look again whenever a producer comes or goes."""
@@ -142,6 +149,7 @@ class Orchestrator:
 
     def _conduct(self, run: Run) -> Conductor:
         conductor = Conductor(run, self._bus, self._log, self._intake, self._producers, self._load)
+        self._begin_loading(run.spec)
         self._runs[run.id] = run
         self._conductors[run.id] = conductor
         self._rates[run.id] = Rate()
@@ -155,6 +163,16 @@ class Orchestrator:
             held.pop(id, None)
         if not done.cancelled() and (error := done.exception()) and not self._failed.done():
             self._failed.set_exception(error)
+
+    def _begin_loading(self, spec: RunSpec) -> None:
+        """Begin to load what a run's deduplication needs: it takes seconds, and calls can be made meanwhile."""
+        if spec.dedupe != "exact" and self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(Deduper, "semantic"))
+
+    async def _loaded(self, run: Run) -> None:
+        """Return once what the run's deduplication needs is loaded. Shielded: what is loaded serves all runs."""
+        if run.spec.dedupe != "exact" and self._loading is not None:
+            await asyncio.shield(self._loading)
 
     def _decided(self, run: Run) -> None:
         if run.full:
@@ -221,8 +239,6 @@ class Orchestrator:
         after = (await self._bus.head(CANDIDATES)).last
         started = Started(run=name, spec=spec, candidates_after=after, at=now())
         await self._log.append([Entry(subjects.started(name), started)])
-        if spec.dedupe != "exact":
-            await asyncio.shield(self._warm)
         run = Run(name, spec, after, started.at, prices=self._prices)
         conductor = self._conduct(run)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)

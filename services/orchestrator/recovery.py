@@ -3,10 +3,10 @@
 import structlog
 
 from services.orchestrator.prices import Prices
-from services.orchestrator.run import Run
+from services.orchestrator.run import ADJUDICATE, Run
 from shared import streams, subjects
 from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
-from shared.messages import Accepted, Duplicate, Finished, RunState, Started, Task, Usage
+from shared.messages import Accepted, Duplicate, Finished, RunState, Settled, Started, Task, Usage
 
 RESULTS = streams.RESULTS.name or ""
 TASKS = streams.TASKS.name or ""
@@ -40,18 +40,21 @@ async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) ->
         task = decode(Task, stored.data)
         if task.id not in run.reported:
             run.handed_out(task, stored.sequence, moment)
-    ordinals = [int(task.rsplit("-", 1)[1]) for task in (*run.reported, *run.outstanding)]
-    run.issued = max(ordinals, default=-1) + 1
+    numbers = [task.rsplit("-", 1)[1] for task in (*run.reported, *run.outstanding)]
+    run.issued = max((int(n) for n in numbers if n.isdigit()), default=-1) + 1
+    run.grey.calls = sum(1 for n in numbers if n.startswith(ADJUDICATE))
     await _restore_clock(bus, run)
     log.info("run.rebuilt", run=run.id, accepted=run.accepted, duplicates=run.duplicates, outstanding=len(run.outstanding))
     return run
 
 
-def _decision(stored: Stored) -> Accepted | Duplicate | None:
+def _decision(stored: Stored) -> Accepted | Duplicate | Settled | None:
     kind, _ = subjects.decision(stored.subject)
     if kind == "accepted":
         return decode(Accepted, stored.data)
-    return decode(Duplicate, stored.data) if kind == "duplicate" else None
+    if kind == "duplicate":
+        return decode(Duplicate, stored.data)
+    return decode(Settled, stored.data) if kind == "settled" else None
 
 
 async def _restore_clock(bus: Bus, run: Run) -> None:

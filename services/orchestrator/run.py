@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from services.orchestrator.budget import Budget, Cost, Limits
 from services.orchestrator.dedupe import Deduper, Verdict
+from services.orchestrator.dedupe.deduper import DEFAULT_CAPACITY
+from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
 from services.orchestrator.steering.avoid import AvoidList
 from services.orchestrator.tally import Tally, tokens_of
@@ -19,12 +21,16 @@ from shared.messages import (
     ProviderCounts,
     RunSpec,
     RunState,
+    Settled,
     Status,
     Task,
     Usage,
     next_digest,
     now,
 )
+
+ADJUDICATE = "a"
+"""Stands before the number of a task that settles pairs: such tasks are counted apart from those that ask for attributes."""
 
 
 @dataclass(slots=True)
@@ -72,16 +78,23 @@ class Run:
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
     """Ids of the tasks whose usage is counted: a usage read twice counts once."""
-    deduper: Deduper = field(init=False)
+    _deduper: Deduper | None = None
     avoid: AvoidList = field(default_factory=AvoidList)
+    grey: GreyZone = field(default_factory=GreyZone)
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.deduper = Deduper(tiers=spec.dedupe)
         usd = None if spec.max_usd is None else pico(spec.max_usd)
         self.budget = Budget(Limits(usd=usd, tokens=spec.max_tokens, calls=spec.max_calls))
         for provider in spec.providers:
             self.tallies[provider] = Tally()
+
+    @property
+    def deduper(self) -> Deduper:
+        """The list itself; made when first needed, since models and dictionary take a while to load."""
+        if self._deduper is None:
+            self._deduper = Deduper(tiers=self.spec.dedupe)
+        return self._deduper
 
     @property
     def accepted(self) -> int:
@@ -99,7 +112,7 @@ class Run:
     @property
     def limit(self) -> int:
         """Attributes at which the run is full."""
-        return min(self.spec.max_items or self.deduper.capacity, self.deduper.capacity)
+        return min(self.spec.max_items or DEFAULT_CAPACITY, DEFAULT_CAPACITY)
 
     @property
     def calls_allowed(self) -> int | None:
@@ -182,10 +195,36 @@ class Run:
 
     # ---- the fold -------------------------------------------------------------------------------------------------
 
-    def replay(self, decisions: Sequence[Accepted | Duplicate]) -> None:
+    def settle(self, usage: Usage) -> list[Entry]:
+        """The decisions that follow from a model's judgements, for the log. Those about pairs nobody asked of are left out."""
+        entries: list[Entry] = []
+        for judgement in usage.judgements:
+            pair = self.grey.pair(judgement.ordinal)
+            if pair is None:
+                continue
+            settled = Settled(
+                run=self.id,
+                ordinal=pair.ordinal,
+                text=pair.text,
+                of=pair.of,
+                of_text=pair.of_text,
+                same=judgement.same,
+                task=usage.task,
+                provider=usage.provider,
+                model=usage.model,
+                at=now(),
+            )
+            self.grey.settled(settled)
+            entries.append(Entry(subjects.settled(self.id, pair.ordinal), settled))
+        return entries
+
+    def replay(self, decisions: Sequence[Accepted | Duplicate | Settled]) -> None:
         """Take in decisions read back from the log, in their order."""
         self.deduper.restore(d.text for d in decisions if isinstance(d, Accepted))
         for decision in decisions:
+            if isinstance(decision, Settled):
+                self.grey.settled(decision)
+                continue
             if isinstance(decision, Accepted):
                 self._count_accepted(decision)
             else:
@@ -194,6 +233,7 @@ class Run:
 
     def _count_accepted(self, accepted: Accepted) -> None:
         self.avoid.accepted(accepted.text)
+        self.grey.accepted(accepted)
         self.digest = accepted.digest
         self.tally(accepted.provider).accepted += 1
         self.tally(accepted.provider, accepted.model).accepted += 1
@@ -207,12 +247,15 @@ class Run:
     def handed_out(self, task: Task, sequence: int, since: float) -> None:
         """Take in a task that is in the queue, and hold what it may cost."""
         self.outstanding[task.id] = Outstanding(task, sequence, since)
+        if task.kind == "adjudicate":
+            self.grey.ask(task.id, (pair.ordinal for pair in task.pairs))
         self.budget.hold(task.id, Cost(pico(task.reserved_usd), task.reserved_tokens))
 
     def called_back(self, task: str) -> None:
         """Take in that a task will not be done: it is as if it had not been handed out, but for its number."""
         del self.outstanding[task]
         self.budget.release(task)
+        self.grey.called_back(task)
 
     def used(self, usage: Usage) -> bool:
         """Take in a finished model call; returns False if it was counted before."""
@@ -227,6 +270,8 @@ class Run:
             self.budget.commit(usage.task, cost)
         else:
             self.budget.count(cost)
+        if usage.task.startswith(f"{self.id}-{ADJUDICATE}"):
+            self.grey.answered(usage.task, cost)
         self.tally(usage.provider).used(usage, usd)
         self.tally(usage.provider, usage.model).used(usage, usd)
         return True

@@ -12,14 +12,14 @@ from services.recorder.place import find_place
 from services.recorder.recording import Recording
 from shared import subjects
 from shared.bus import Malformed, Stored, StreamHead, decode
-from shared.messages import Accepted, Duplicate, Finished, Started
+from shared.messages import Accepted, Duplicate, Finished, Settled, Started
 
 CURSOR_SECONDS = 5.0
 """Between two writings of the cursor: one that is behind costs some reading after a restart and nothing else."""
 
 log = structlog.get_logger()
 
-EntryT = TypeVar("EntryT", Started, Accepted, Duplicate, Finished)
+EntryT = TypeVar("EntryT", Started, Accepted, Duplicate, Settled, Finished)
 
 
 class Archive:
@@ -102,6 +102,8 @@ class Archive:
             recording.accept(stored, accepted)
         elif kind == "duplicate" and (duplicate := _read(Duplicate, stored, recording.run)):
             recording.absorb(duplicate)
+        elif kind == "settled" and (settled := _read(Settled, stored, recording.run)):
+            recording.settle(settled)
         elif kind == "finished" and (finished := _read(Finished, stored, recording.run)):
             recording.finish(finished)
             recording.folder.close()

@@ -16,7 +16,13 @@ RETRY_SECONDS = 5.0
 
 RESULTS = streams.RESULTS.name or ""
 
-ALL_DECISIONS = [subjects.ALL_STARTED, subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_FINISHED]
+ALL_DECISIONS = [
+    subjects.ALL_STARTED,
+    subjects.ALL_ACCEPTED,
+    subjects.ALL_DUPLICATES,
+    subjects.ALL_SETTLED,
+    subjects.ALL_FINISHED,
+]
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from services.recorder.metadata import Metadata, ProviderRecord, seconds_between
 from services.recorder.place import ARRAY, COPY, FILES, METADATA, TEXT
 from services.recorder.replayed_file import ReplayedFile
 from shared.bus import Stored
-from shared.messages import Accepted, Duplicate, Finished, Started, next_digest, now
+from shared.messages import Accepted, Duplicate, Finished, Settled, Started, next_digest, now
 
 SNAPSHOT_SECONDS = 5.0
 """Between two writings of output.json and metadata.json while a run goes on."""
@@ -45,6 +45,8 @@ class Possible(Struct):
     ordinal: int
     text: str
     score: float
+    settled: bool | None
+    """What a model said: True if they are one and the same, False if not; None if none was asked or answered."""
 
 
 class ListedAttribute(Struct):
@@ -81,6 +83,7 @@ class Recording:
         self._copy = ReplayedFile(folder, COPY)
         self._text = ReplayedFile(folder, TEXT)
         self._absorbed = AbsorbedTexts()
+        self._settled: dict[int, bool] = {}
         self._last_ordinal = 0
         self._copy_lines: list[bytes] = []
         self._text_lines: list[bytes] = []
@@ -115,6 +118,11 @@ class Recording:
         for record in self._records(duplicate):
             record.duplicates += 1
         self._heard_of(duplicate)
+
+    def settle(self, settled: Settled) -> None:
+        """Take in what a model said of a possible duplicate."""
+        self._settled[settled.ordinal] = settled.same
+        self._changed = True
 
     def skip(self) -> None:
         """Count an entry that could not be read."""
@@ -235,6 +243,11 @@ class Recording:
                 before = b","
         yield b"[]\n" if before == b"[" else b"\n]\n"
 
+    def _possible(self, accepted: Accepted) -> Possible | None:
+        if not accepted.near:
+            return None
+        return Possible(accepted.near, accepted.near_text, accepted.near_score, self._settled.get(accepted.ordinal))
+
     def _listed(self, accepted: Accepted) -> ListedAttribute:
         return ListedAttribute(
             text=accepted.text,
@@ -244,13 +257,9 @@ class Recording:
             producer=accepted.producer,
             time=accepted.at,
             facet=accepted.facet,
-            possible_duplicate_of=_possible(accepted),
+            possible_duplicate_of=self._possible(accepted),
             absorbed=self._absorbed.of(accepted.ordinal),
         )
-
-
-def _possible(accepted: Accepted) -> Possible | None:
-    return Possible(accepted.near, accepted.near_text, accepted.near_score) if accepted.near else None
 
 
 def _one_line(data: bytes) -> bytes:

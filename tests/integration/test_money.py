@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared import streams, subjects
 from shared.bus import Bus, decode
-from shared.messages import Forecast, ForecastRun, Presence, RunState, Task, Usage
+from shared.messages import Forecast, ForecastRun, Judgement, Presence, RunState, Settled, Task, Usage
 from tests.conftest import eventually
 from tests.integration.test_orchestrator import Orchestrator, ask, finished, publish, spec, start
 
@@ -29,6 +29,10 @@ def orchestrator(nats_url: str, tmp_path: Path) -> Iterator[Orchestrator]:
     under_test.kill()
 
 
+GREY = ["Labor", "Education", "Justice", "Defense", "Energy", "Health", "Housing", "Finance", "Tourism", "Culture", "Mining"]
+"""What stays a possible duplicate of itself with "Department" behind it."""
+
+
 class Vendor:
     """Producers of one provider: every call brings two attributes and costs what `tokens` says, or fails."""
 
@@ -40,6 +44,7 @@ class Vendor:
         self.tokens = (100, 50)
         self.fails = False
         self.gives_up = ""
+        self.texts: Callable[[Task], list[str]] = lambda task: [f"thing {task.ordinal} {n}" for n in range(2)]
         self.tasks: list[Task] = []
         self._running: list[asyncio.Task[None]] = []
 
@@ -71,8 +76,8 @@ class Vendor:
             failed = self.fails or bool(self.gives_up)
             last = 0
             if not failed and self.provider == "random":
-                for n in range(2):
-                    last = await publish(self._bus, task, n, f"thing {task.ordinal} {n}")
+                for n, text in enumerate(self.texts(task)):
+                    last = await publish(self._bus, task, n, text)
             usage = Usage(
                 run=task.run,
                 task=task.id,
@@ -84,6 +89,7 @@ class Vendor:
                 error_kind=self.gives_up or ("server" if failed else ""),
                 gives_up=bool(self.gives_up),
                 last_candidate=last,
+                judgements=[Judgement(ordinal=pair.ordinal, same=True) for pair in task.pairs],
                 input_tokens=0 if failed else self.tokens[0],
                 output_tokens=0 if failed else self.tokens[1],
             )
@@ -306,3 +312,26 @@ async def test_a_killed_producers_reservation_is_freed(
         return stored is not None and decode(RunState, stored.data).reserved_usd == 0
 
     await eventually(freed)
+
+
+async def test_possible_duplicates_are_settled_within_their_share(
+    bus: Bus, orchestrator: Orchestrator, vendors: dict[str, Vendor]
+) -> None:
+    """Pairs that may be one are asked about in batches, of a capable model, in at most a twentieth of the calls, once; what
+    it says is in the log."""
+    judge, source = vendors["openai"].join(), vendors["random"].join()
+    source.texts = lambda task: [f"{name} Department" for name in GREY] + GREY
+    await known(bus, judge)
+    await start(bus, providers=["random", "openai"], producers=2, max_calls=120, dedupe="semantic")
+    end = await finished(bus, seconds=60)
+
+    asked = [t for t in judge.tasks if t.kind == "adjudicate"]
+    assert asked
+    assert len(asked) * 20 <= end.calls == 120
+    settled = []
+    async for batch in bus.history("RESULTS", [subjects.ALL_SETTLED]):
+        settled += [decode(Settled, stored.data) for stored in batch]
+    assert {(s.text, s.of_text) for s in settled} == {(name, f"{name} Department") for name in GREY}
+    assert {s.same for s in settled} == {True}
+    pairs = [pair.ordinal for task in asked for pair in task.pairs]
+    assert len(set(pairs)) == len(pairs) == len(GREY)

@@ -140,7 +140,8 @@ async def producers(bus: Bus) -> AsyncIterator[list[Producer]]:
 
 
 def spec(**fields: Any) -> RunSpec:
-    return msgspec.convert({"topic": "tools", "providers": ["random"], "producers": 1, **fields}, RunSpec)
+    wish = {"topic": "tools", "providers": ["random"], "producers": 1, "dedupe": "exact", **fields}
+    return msgspec.convert(wish, RunSpec)
 
 
 async def ask(bus: Bus, subject: str, message: msgspec.Struct) -> dict[str, Any]:
