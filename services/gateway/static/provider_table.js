@@ -32,5 +32,8 @@ function row(name, counts, className = "") {
   ].map((text) => element("td", "", text));
   const words = left ? `left the run: ${left}` : [errorKinds(counts.errors), counts.last_error].filter(Boolean).join(" · ");
   const state = element("td", left ? "trouble" : "hint", words);
-  return element("tr", className, element("th", "", name), ...cells, state);
+  const head = element("th", "", name);
+  head.scope = "row";
+  head.title = head.textContent; // a long name is cut off
+  return element("tr", className, head, ...cells, state);
 }

@@ -32,7 +32,7 @@ export class RunPanel {
     this.hide();
     this.store = store;
     this.status = undefined;
-    this.calm = this.spoken = 0;
+    this.calm = this.spoken = -Infinity;
     byId("welcome").hidden = true;
     byId("panel").hidden = false;
     document.body.classList.add("watching");

@@ -47,7 +47,9 @@ export class VirtualList {
   }
 
   stretch() {
-    this.ground.style.height = `${this.count * this.height}px`;
+    const height = `${this.count * this.height}px`;
+    this.ground.style.height = height;
+    this.view.style.setProperty("--content", height); // a short list takes no more room than it needs
   }
 
   render() {

@@ -19,7 +19,7 @@ export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 
 // A price that is not known is no price of 0.
 export function dollars(usd) {
   if (usd == null) return UNKNOWN;
-  return usd > 0 && usd < 1 ? small.format(usd) : cents.format(usd);
+  return usd > 0 && usd < 0.01 ? small.format(usd) : cents.format(usd);
 }
 
 export function perUnique(usd, unique) {
