@@ -18,15 +18,21 @@ from services.producer.rate_headers import used_up
 from services.producer.retries import MAX_ATTEMPTS, backoff
 from shared.messages import Task, Usage, now
 
+PUBLISH_SECONDS = 5.0
+"""Beyond the task's deadline, how long the bus is given to take what is complete."""
+
 log = structlog.get_logger()
 
 
 class Blocked(Exception):
-    """Raised when a task cannot be done now: it is for later, or for somebody else. `seconds` is when, if it is known."""
+    """Raised when a task cannot be done now: it is for later, or for somebody else."""
 
-    def __init__(self, words: str, seconds: float | None = None) -> None:
+    def __init__(self, words: str, seconds: float | None = None, late: float = 0) -> None:
         super().__init__(words)
         self.seconds = seconds
+        """Until a pause is over; None when it is not for a pause."""
+        self.late = late
+        """Seconds by which that is after the task's deadline."""
 
 
 class Call:
@@ -51,12 +57,10 @@ class Call:
     async def make(self) -> None:
         """Make the call. Its failure is a result (see `usage`), not an exception; raises Blocked alone."""
         try:
-            async with asyncio.timeout(self._task.deadline_seconds), self._publisher:
-                await self._until_answered()
+            async with asyncio.timeout(self._task.deadline_seconds + PUBLISH_SECONDS), self._publisher:
+                await self._in_time()
         except TimeoutError:
-            if self._publisher.waiting:
-                raise Blocked("the bus took no candidates until the task's deadline") from None
-            self._note(f"no complete answer within {self._task.deadline_seconds:g} s", "timeout")
+            raise Blocked("the bus did not take all candidates in time") from None
         except ExceptionGroup as group:  # a task group's way to raise the one error there is
             if blocked := group.subgroup(Blocked):
                 raise blocked.exceptions[0] from None
@@ -103,6 +107,14 @@ class Call:
 
     # ---- attempts --------------------------------------------------------------------------------------------------
 
+    async def _in_time(self) -> None:
+        """Ask until the task's deadline. What was complete by then is published all the same. Raises Blocked."""
+        try:
+            async with asyncio.timeout(self._task.deadline_seconds):
+                await self._until_answered()
+        except TimeoutError:
+            self._note(f"no complete answer within {self._task.deadline_seconds:g} s", "timeout")
+
     async def _until_answered(self) -> None:
         """Ask until there is an answer, as long as the policy allows it. Raises Blocked."""
         retries = 0
@@ -116,7 +128,7 @@ class Call:
             wait = backoff(retries, self._producer.rng) if failure.wait is None else failure.wait
             if wait >= self._left():
                 if failure.kind == "rate_limit" and not self._bill.tokens:
-                    raise Blocked(str(failure), wait)
+                    raise Blocked(str(failure), wait, wait - self._left())
                 return
             await asyncio.sleep(wait)
 
@@ -159,7 +171,7 @@ class Call:
         while wait := limits.wait(self._bill.most):
             if wait >= self._left() and not self._bill.tokens:
                 self._note(f"the key's rate limit allows no request for {wait:.1f} s", "rate_limit")
-                raise Blocked(self._error, wait)
+                raise Blocked(self._error, wait, wait - self._left())
             await asyncio.sleep(wait)
         return limits.take(self._bill.most)
 

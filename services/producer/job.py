@@ -22,6 +22,10 @@ GIVE_BACK_SECONDS = 5.0
 REPORT_SECONDS = 30.0
 """How long the bus is given to take a report; then the task is given back, and its candidates are known by their ids."""
 
+LATEST_SECONDS = MAX_DELIVER * ACK_WAIT / 2
+"""How long after its deadline a task may still be begun. Later the orchestrator has written it off, and its cost is no longer
+set aside: it is then reported as not done."""
+
 PAUSE_WORTH_PASSING_ON = 2.0
 """Seconds of a pause from which a task that has just come is given to a producer with another key, if there is one."""
 
@@ -117,9 +121,9 @@ class Job:
                 self._making.result()
             usage = call.usage(cancelled=self._making.cancelled())
         except Blocked as error:
-            if error.seconds is None or attempt < MAX_DELIVER:
+            if error.seconds is None or (attempt < MAX_DELIVER and error.late <= LATEST_SECONDS):
                 raise
-            usage = call.usage()  # the queue would not hand it out again
+            usage = call.usage(cancelled=True)
         finally:
             self._making.cancel()
             await asyncio.wait({self._making})

@@ -31,8 +31,7 @@ class Publisher:
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self.sent = 0
         """Attributes handed over."""
-        self.waiting = 0
-        """Candidates that the bus has refused so far."""
+        self._waiting = 0
         self.published = 0
         self.last = 0
         """Sequence in CANDIDATES of the last one."""
@@ -75,11 +74,11 @@ class Publisher:
                 sequence = await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
                 break
             except BusError as error:
-                if not self.waiting:
+                if not self._waiting:
                     log.warning("candidates.waiting", task=self._task.id, error=str(error))
-                self.waiting += 1
+                self._waiting += 1
                 await asyncio.sleep(wait)
-                self.waiting -= 1
+                self._waiting -= 1
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         self.published += 1
         self.last = max(self.last, sequence)
