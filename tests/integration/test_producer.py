@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from shared import subjects
-from shared.bus import Bus, decode
+from shared.bus import Bus, connect, decode
 from shared.messages import Candidate, Presence, RunControl, Task, Usage
 from tests.conftest import NatsServer, eventually
 
@@ -240,14 +240,45 @@ async def test_a_lost_bus_delays_a_call_and_loses_nothing(nats_server: NatsServe
     assert len(found) == len({c.text for c in found}) == 200
 
 
-async def test_it_waits_for_a_bus_and_its_streams(nats_server: NatsServer) -> None:
+@pytest.mark.parametrize("provider", ["random", "openai"])
+async def test_it_waits_for_a_bus_and_its_streams_and_then_joins(nats_server: NatsServer, provider: str) -> None:
     """Whatever is started first, all come together; each wait is said once."""
     nats_server.kill()
-    async with producer(nats_server.url, "--provider", "random") as process:
-        await eventually(lambda: process.said("bus.waiting"))
+    async with producer(nats_server.url, "--provider", provider, OPENAI_API_KEY="sk-0123456789") as process:
+        await eventually(lambda: process.said("bus.waiting"), 20)
         nats_server.start()
         await eventually(lambda: process.said("bus.not_provisioned"))
         assert process.said("bus.waiting") == process.said("bus.not_provisioned") == 1
+        provisioning = await connect(nats_server.url, "provision")
+        joined = asyncio.Event()
+
+        async def on_presence(presence: Presence) -> None:
+            if presence.provider == provider:
+                joined.set()
+
+        await provisioning.listen(subjects.ALL_PRESENCE, Presence, on_presence)
+        await provisioning.provision()
+        await asyncio.wait_for(joined.wait(), 10)
+        await provisioning.close()
+
+
+async def test_help_names_every_provider_and_the_keys() -> None:
+    command = (sys.executable, "-m", "services.producer", "--provider", "openai", "--help")
+    handle = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    text = (await asyncio.wait_for(handle.communicate(), 20))[0].decode()
+    assert handle.returncode == 0
+    for word in ("openai", "anthropic", "gemini", "local", "random", "OPENAI_API_KEY", "--model"):
+        assert word in text
+
+
+async def test_the_random_provider_loads_no_sdk() -> None:
+    """It starts in a fraction of a second, and its image holds none."""
+    code = (
+        "import sys; from services.producer import __main__ as m; m.build('random', {}, ('random',));"
+        "print(sorted({'openai', 'anthropic', 'google.genai', 'httpx2', 'pydantic'} & set(sys.modules)))"
+    )
+    handle = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert (await asyncio.wait_for(handle.communicate(), 20))[0].strip() == b"[]"
 
 
 @pytest.mark.parametrize(
@@ -255,6 +286,12 @@ async def test_it_waits_for_a_bus_and_its_streams(nats_server: NatsServer) -> No
     [
         (["--provider", "openai"], {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, "OPENAI_API_KEY"),
         (["--provider", "openai"], {"OPENAI_API_KEY": "abc-secret"}, "OpenAI API key should start with 'sk-'"),
+        (["--provider", "anthropic"], {"ANTHROPIC_API_KEY": ""}, "ANTHROPIC_API_KEY, or choose local or random"),
+        (["--provider", "anthropic"], {"ANTHROPIC_API_KEY": "sk-abc-secret"}, "Anthropic API key should start with 'sk-ant-'"),
+        (["--provider", "gemini"], {"GEMINI_API_KEY": "", "GOOGLE_API_KEY": ""}, "set GEMINI_API_KEY"),
+        (["--provider", "openai"], {"OPENAI_API_KEY": "sk-abc-secret\n"}, "copy it anew"),
+        (["--provider", "openai"], {"OPENAI_API_KEY": "sk-abc-secret", "OPENAI_RPM": "0"}, "openai_rpm"),
+        (["--provider", "random"], {"PRODUCER_SLOTS": "many"}, "producer_slots"),
         (["--provider", "nobody"], {}, "unknown provider 'nobody'"),
         (["--provider", "random"], {"RANDOM_ERROR_RATE": "2"}, "RANDOM_ERROR_RATE"),
         (["--provider", "random", "--model", "gpt"], {}, "one model"),

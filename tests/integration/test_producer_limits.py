@@ -96,6 +96,17 @@ async def test_a_task_whose_deadline_is_before_the_end_of_a_pause_is_given_back_
     assert (usage.outcome, usage.attempts, usage.candidates) == ("ok", 1, COUNT)
 
 
+async def test_a_task_that_would_be_done_far_too_late_is_reported_as_not_done(bus: Bus, server: VendorServer) -> None:
+    """Its provider does not fail by that, and the money set aside for it is free again."""
+    server.gemini.next(Fault.RATE_LIMITED_SECONDS, seconds=200)
+    async with producing(bus, server.gemini) as one:
+        await give(bus, a_task("gemini", deadline_seconds=100))
+        (usage,) = await reported(bus, "gemini", seconds=5)
+        assert one.key.limits.paused > 190
+    assert (usage.outcome, usage.error_kind, usage.attempts, usage.gives_up) == ("cancelled", "rate_limit", 1, False)
+    assert (usage.input_tokens, usage.estimated) == (0, False)
+
+
 async def test_a_limit_that_the_headers_say_is_used_up_is_waited_for(bus: Bus, server: VendorServer) -> None:
     server.openai.limits = wire.Limits(requests_left=0, requests_reset=0.8)
     async with producing(bus, server.openai, slots=1):
