@@ -81,10 +81,6 @@ def duplicate(run: str, candidate_id: str) -> str:
     return f"attributes.duplicate.{token(run)}.{token(candidate_id)}"
 
 
-def duplicates_of_run(run: str) -> str:
-    return f"attributes.duplicate.{token(run)}.*"
-
-
 def settled(run: str, ordinal: int) -> str:
     return f"attributes.settled.{token(run)}.{ordinal}"
 

@@ -70,7 +70,7 @@ async def follow_log(bus: Bus, view: View) -> None:
             if known := view.runs.get(run):
                 known.bell.ring()
 
-    wanted = [subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_FINISHED]
+    wanted = [subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_SETTLED, subjects.ALL_FINISHED]
     await _follow(bus, RESULTS.name or "", wanted, begin, read)
 
 
@@ -81,7 +81,7 @@ def _show(stored: Stored, view: View) -> str:
     if frame is None:
         view.log.skip(stored.sequence)
         return ""
-    view.log.add(run, frame, duplicate=kind == "duplicate")
+    view.log.add(run, frame, aside=kind in frames.ASIDE)
     if frame.last and (known := view.runs.get(run)):
         known.finish(decode(Finished, stored.data))
     return run

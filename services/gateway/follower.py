@@ -134,7 +134,7 @@ class Follower:
         end = (await self._bus.head(RESULTS.name or "")).last
         wanted = [subjects.accepted_of_run(self._run), subjects.finished(self._run)]
         if self._duplicates:
-            wanted.append(subjects.duplicates_of_run(self._run))
+            wanted = subjects.decisions_of_run(self._run)
         async with aclosing(self._bus.history(RESULTS.name or "", wanted, self._place)) as batches:
             async for batch in batches:
                 rendered = [frame for stored in batch if (frame := frames.decision(stored, self._epoch))]

@@ -9,7 +9,7 @@ import structlog
 from services.gateway.run_view import RunView
 from shared import subjects
 from shared.bus import Malformed, Stored, decode
-from shared.messages import Accepted, Duplicate, Finished, ProviderCounts, Snapshot, Status
+from shared.messages import Accepted, Duplicate, Finished, ProviderCounts, Settled, Snapshot, Status
 
 log = structlog.get_logger()
 
@@ -62,6 +62,17 @@ class DuplicateEvent(msgspec.Struct):
     at: str
 
 
+class SettledEvent(msgspec.Struct):
+    """Data of the event `settled`, for those who ask for duplicates: a model has judged a possible one."""
+
+    ordinal: int
+    of: int
+    same: bool
+    provider: str
+    model: str
+    at: str
+
+
 class DoneEvent(msgspec.Struct, kw_only=True):
     """Data of the event `done`."""
 
@@ -78,6 +89,18 @@ class DoneEvent(msgspec.Struct, kw_only=True):
     models: dict[str, ProviderCounts]
     digest: str = ""
     at: str = ""
+
+
+KINDS: dict[str, tuple[bytes, type[msgspec.Struct], type[msgspec.Struct]]] = {
+    "accepted": (b"accepted", Accepted, AcceptedEvent),
+    "duplicate": (b"duplicate", Duplicate, DuplicateEvent),
+    "settled": (b"settled", Settled, SettledEvent),
+    "finished": (b"done", Finished, DoneEvent),
+}
+"""Of each kind of entry of the log: the event's name, the entry's type, and the type of the event's data."""
+
+ASIDE = ("duplicate", "settled")
+"""Kinds that are sent to those who ask for duplicates."""
 
 
 def event_id(epoch: str, sequence: int) -> str:
@@ -119,30 +142,16 @@ def snapshot(message: Snapshot) -> bytes:
 def decision(stored: Stored, epoch: str) -> Frame | None:
     """The frame of one entry of the log, or None (and a line in our log) if it is malformed."""
     kind, _ = subjects.decision(stored.subject)
+    if kind not in KINDS:
+        return None
+    name, entry, event = KINDS[kind]
     try:
-        if kind == "finished":
-            return _done(decode(Finished, stored.data), stored.sequence, epoch)
-        if kind == "duplicate":
-            return _duplicate(decode(Duplicate, stored.data), stored.sequence, epoch)
-        return _accepted(decode(Accepted, stored.data), stored.sequence, epoch)
+        data = msgspec.convert(decode(entry, stored.data), event, from_attributes=True)
+        rendered = _event(name, msgspec.json.encode(data), event_id(epoch, stored.sequence))
+        return Frame(stored.sequence, rendered, last=kind == "finished")
     except Malformed as error:
         log.warning("entry.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
         return None
-
-
-def _accepted(message: Accepted, sequence: int, epoch: str) -> Frame:
-    data = msgspec.convert(message, AcceptedEvent, from_attributes=True)
-    return Frame(sequence, _event(b"accepted", msgspec.json.encode(data), event_id(epoch, sequence)))
-
-
-def _duplicate(message: Duplicate, sequence: int, epoch: str) -> Frame:
-    data = msgspec.convert(message, DuplicateEvent, from_attributes=True)
-    return Frame(sequence, _event(b"duplicate", msgspec.json.encode(data), event_id(epoch, sequence)))
-
-
-def _done(message: Finished, sequence: int, epoch: str) -> Frame:
-    data = msgspec.convert(message, DoneEvent, from_attributes=True)
-    return Frame(sequence, _event(b"done", msgspec.json.encode(data), event_id(epoch, sequence)), last=True)
 
 
 def _event(name: bytes, data: bytes, id: str = "") -> bytes:

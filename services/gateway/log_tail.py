@@ -107,11 +107,11 @@ class LogTail:
 
 
 class Log:
-    """What the log holds of late: what was accepted, and apart from it, since few ask for them, the duplicates."""
+    """What the log holds of late: the list, and aside from it, since few ask for them, what is told of duplicates."""
 
     def __init__(self, max_bytes: int = TAIL_BYTES) -> None:
         self._accepted = LogTail(max_bytes)
-        self._duplicates = LogTail(max_bytes)
+        self._aside = LogTail(max_bytes)
 
     @property
     def epoch(self) -> str:
@@ -131,27 +131,27 @@ class Log:
     def begin(self, epoch: str, floor: int) -> None:
         """Forget everything and hold what a log has above sequence `floor`."""
         self._accepted.begin(epoch, floor)
-        self._duplicates.begin(epoch, floor)
+        self._aside.begin(epoch, floor)
 
-    def add(self, run: str, frame: Frame, *, duplicate: bool = False) -> None:
+    def add(self, run: str, frame: Frame, *, aside: bool = False) -> None:
         """Take the next frame of the log."""
-        kind, other = (self._duplicates, self._accepted) if duplicate else (self._accepted, self._duplicates)
+        kind, other = (self._aside, self._accepted) if aside else (self._accepted, self._aside)
         kind.add(run, frame)
         other.skip(frame.sequence)
 
     def skip(self, sequence: int) -> None:
         """Note that the log was read up to here, though there is nothing to show for it."""
         self._accepted.skip(sequence)
-        self._duplicates.skip(sequence)
+        self._aside.skip(sequence)
 
     def floor(self, run: str, *, duplicates: bool) -> int:
         """Frames of this run above the floor are all here, up to `head`; those at or below may be gone."""
         accepted = self._accepted.floor(run)
-        return max(accepted, self._duplicates.floor(run)) if duplicates else accepted
+        return max(accepted, self._aside.floor(run)) if duplicates else accepted
 
     def after(self, run: str, sequence: int, limit: int, *, duplicates: bool) -> list[Frame]:
         """The next frames of a run above a sequence that is not below its floor."""
         accepted = self._accepted.after(run, sequence, limit)
         if not duplicates:
             return accepted
-        return list(islice(merge(accepted, self._duplicates.after(run, sequence, limit), key=_sequence), limit))
+        return list(islice(merge(accepted, self._aside.after(run, sequence, limit), key=_sequence), limit))

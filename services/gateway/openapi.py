@@ -143,7 +143,7 @@ def _events() -> Described:
 
 def _event() -> Described:
     data = {"type": "string", "contentMediaType": JSON}
-    names = ["hello", "accepted", "duplicate", "snapshot", "run", "reset", "hb", "bye", "done"]
+    names = ["hello", "accepted", "duplicate", "settled", "snapshot", "run", "reset", "hb", "bye", "done"]
     fields = {"id": {"type": "string"}, "event": {"enum": names}, "data": data, "retry": {"type": "integer"}}
     return {"type": "object", "properties": fields}
 

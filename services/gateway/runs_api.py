@@ -35,6 +35,9 @@ CHANGES = {"stop": subjects.STOP_RUN, "pause": subjects.PAUSE_RUN, "resume": sub
 STATUS = {"invalid": 422, "not_found": 404, "conflict": 409, "unavailable": 503}
 """HTTP status of each code of a Refusal."""
 
+RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+"""The form of ids that are made; a key of this form, as the dashboard sends, becomes the id, which reads better than a hash."""
+
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 AnswerT = TypeVar("AnswerT", RunState, Forecast)
@@ -43,7 +46,7 @@ AnswerT = TypeVar("AnswerT", RunState, Forecast)
 async def start_run(request: Request) -> Response:
     """`POST /api/runs`: have the orchestrator start a run; 202 with where it stands.
 
-    With an `Idempotency-Key` the run's id is a hash of the key, so a request that is sent again finds the run it started, be it
+    With an `Idempotency-Key` the run's id is made of the key, so a request that is sent again finds the run it started, be it
     through another gateway or long after the run has ended.
     """
     view = view_of(request)
@@ -87,7 +90,7 @@ async def show_run(request: Request) -> Response:
 def _run_of_key(key: str) -> str:
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Problem(422, "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces, such as a UUID.")
-    return f"key-{key_token(key)}"
+    return key if RUN_ID.fullmatch(key) else f"key-{key_token(key)}"
 
 
 def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:

@@ -339,6 +339,15 @@ async def test_a_row_tells_its_story_by_keyboard(
     await picture(watched, "story")
     await page.keyboard.press("Escape")
     await expect(page.locator("#story")).to_be_hidden()
+
+    await orchestrator.accept("Louvre Palace", near=1)
+    await expect(page.locator("#list .row.near")).to_contain_text("possible duplicate")
+    await orchestrator.settle(3, of=1, same=True)
+    await expect(page.locator("#list .row.near")).to_contain_text("duplicate, says a model")
+    await page.click("#list .row.near")
+    await expect(page.locator("#story-near")).to_contain_text("Louvre (#1, likeness 81%). judge says: one and the same.")
+    await page.click("#story-near button")
+    await expect(page.locator("#story-text")).to_have_text("Louvre")
     assert watched.wrong == []
 
 

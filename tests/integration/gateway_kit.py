@@ -31,6 +31,7 @@ from shared.messages import (
     Refusal,
     RunSpec,
     RunState,
+    Settled,
     Snapshot,
     StartRun,
     next_digest,
@@ -75,8 +76,8 @@ class Orchestrator:
         await self.bus.publish(bucket_key("RUNS", run), self.states[run])
         return self.states[run]
 
-    async def accept(self, *texts: str, run: str = RUN) -> None:
-        """Accept attributes, in one batch."""
+    async def accept(self, *texts: str, run: str = RUN, near: int = 0) -> None:
+        """Accept attributes, in one batch; they may repeat the attribute with ordinal `near`."""
         entries, digest = [], self.digest
         for ordinal, text in enumerate(texts, start=len(self.texts) + 1):
             digest = next_digest(digest, text)
@@ -91,6 +92,9 @@ class Orchestrator:
                 provider="random",
                 model="vocabulary",
                 producer="producer-random-1",
+                near=near,
+                near_text=self.texts[near - 1] if near else "",
+                near_score=0.81 if near else 0.0,
                 at=now(),
                 digest=digest,
             )
@@ -98,6 +102,22 @@ class Orchestrator:
         await self.bus.commit(entries)
         self.texts += texts
         self.digest = digest
+
+    async def settle(self, ordinal: int, of: int, *, same: bool, run: str = RUN) -> None:
+        """Tell what a model says of a possible duplicate."""
+        judgement = Settled(
+            run=run,
+            ordinal=ordinal,
+            text=self.texts[ordinal - 1],
+            of=of,
+            of_text=self.texts[of - 1],
+            same=same,
+            task="t",
+            provider="random",
+            model="judge",
+            at=now(),
+        )
+        await self.bus.publish(subjects.settled(run, ordinal), judgement)
 
     async def repeat(self, *texts: str, of: int = 1, run: str = RUN) -> None:
         """Decide that these repeat an attribute, in one batch."""

@@ -32,11 +32,12 @@ async def client(nats_url: str, orchestrator: Orchestrator) -> AsyncIterator[htt
 
 
 async def decide(orchestrator: Orchestrator, batches: int) -> None:
-    """Attributes with duplicates between them, and a last entry."""
+    """Attributes with duplicates and a judgement between them, and a last entry."""
     await orchestrator.write()
     for batch in range(batches):
         await orchestrator.accept(*(f"item {batch}-{number}" for number in range(5)))
         await orchestrator.repeat(*(f"Item {batch}-{number}" for number in range(4)), of=batch + 1)
+        await orchestrator.settle(batch + 2, of=1, same=False)
     await orchestrator.finish()
 
 
@@ -47,7 +48,7 @@ async def test_duplicates_come_in_order_to_those_who_ask(nats_url: str, orchestr
         await ready(client)
         async with watch(client, duplicates=True) as stream:
             whole = await everything(stream)
-        assert [event.name for event in whole] == (["accepted"] * 5 + ["duplicate"] * 4) * 6 + ["done"]
+        assert [event.name for event in whole] == (["accepted"] * 5 + ["duplicate"] * 4 + ["settled"]) * 6 + ["done"]
         repeat = whole[5].data
         assert (repeat["of"], repeat["text"], repeat["tier"], repeat["score"]) == (1, "Item 0-0", "typo", 0.97)
         for place in (0, 5, 7, 30):
@@ -55,7 +56,7 @@ async def test_duplicates_come_in_order_to_those_who_ask(nats_url: str, orchestr
                 assert await everything(stream) == whole[place + 1 :]
         async with watch(client) as stream:
             plain = await everything(stream)
-        assert plain == [event for event in whole if event.name != "duplicate"]
+        assert plain == [event for event in whole if event.name in ("accepted", "done")]
         async with watch(client, whole[6].id) as stream:  # a place of the one means the same in the other
             assert await everything(stream) == plain[5:]
         assert (await client.get(f"/api/runs/{RUN}/events?duplicates=yes")).status_code == 422
@@ -66,7 +67,7 @@ async def everything(stream: object) -> list[Event]:
     found: list[Event] = []
     with contextlib.suppress(StopAsyncIteration):
         while True:
-            event = await stream.next("accepted", "duplicate", "done")  # type: ignore[attr-defined]  # a Watching
+            event = await stream.next("accepted", "duplicate", "settled", "done")  # type: ignore[attr-defined]  # a Watching
             found.append(event)
     return found
 
@@ -78,13 +79,13 @@ async def test_any_chain_of_disconnects_gives_the_stream_once(nats_url: str, orc
         await ready(client)
         address = str(client.base_url)
         complete = await asyncio.to_thread(resumed, address, [], duplicates=True)
-        assert len(complete) == 12 * 9 + 1
+        assert len(complete) == 12 * 10 + 1
 
         @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(stops=st.lists(st.integers(min_value=0, max_value=60), max_size=6), duplicates=st.booleans())
         def holds(stops: list[int], *, duplicates: bool) -> None:
             got = resumed(address, stops, duplicates=duplicates)
-            assert got == [one for one in complete if duplicates or one[1] != "duplicate"]
+            assert got == [one for one in complete if duplicates or one[1] in ("accepted", "done")]
             sequences = [int(place.split("-")[1]) for place, _ in got]
             assert sequences == sorted(set(sequences))
 

@@ -5,6 +5,7 @@ import { VirtualList } from "./virtual_list.js";
 import { count, plural } from "./wording.js";
 
 const FRESH = 1_200; // milliseconds a new row is marked
+const MARKED = 20; // rows that come together and are marked; more would only flicker
 
 export class AttributeList {
   constructor(choose) {
@@ -32,8 +33,9 @@ export class AttributeList {
     const shifted = this.found.length - before;
     if (shifted) this.present(this.newestFirst ? shifted : 0);
     else this.describe();
-    if (this.repeated !== this.store.repeated) this.rows.refill();
-    this.repeated = this.store.repeated;
+    const told = this.store.repeated + this.store.settled.size;
+    if (this.told !== told) this.rows.refill();
+    this.told = told;
   }
 
   filter() {
@@ -51,7 +53,7 @@ export class AttributeList {
 
   take() {
     const { attributes } = this.store;
-    const live = attributes.length - this.taken < 200; // a replay is not news
+    const live = attributes.length - this.taken <= MARKED;
     const now = performance.now();
     for (; this.taken < attributes.length; this.taken += 1) {
       const attribute = attributes[this.taken];
@@ -87,12 +89,12 @@ export class AttributeList {
     text.textContent = attribute.text;
     text.title = attribute.text;
     const times = this.store.repeats.get(attribute.ordinal)?.length ?? 0;
-    const near = attribute.near ? "possible duplicate" : "";
+    const near = doubt(attribute, this.store.settled.get(attribute.ordinal));
     repeats.textContent = [near, times ? `× ${count(times + 1)}` : ""].filter(Boolean).join(" · ");
     repeats.title = times ? `found again ${plural(times, "time")}` : "";
     by.replaceChildren(providerDot(attribute.provider), attribute.provider);
     by.title = attribute.model;
-    row.classList.toggle("near", Boolean(attribute.near));
+    row.classList.toggle("near", Boolean(near));
     row.classList.toggle("fresh", this.isFresh(attribute.ordinal));
   }
 
@@ -113,6 +115,12 @@ export class AttributeList {
     select.value = values.includes(chosen) ? chosen : "";
     select.hidden = values.length < 2;
   }
+}
+
+// What remains of the doubt whether an attribute repeats another, which a model may have settled.
+function doubt({ near }, settled) {
+  if (!near || settled?.same === false) return "";
+  return settled ? "duplicate, says a model" : "possible duplicate";
 }
 
 function makeRow() {

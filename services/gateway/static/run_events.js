@@ -6,7 +6,7 @@ const SILENCE = 35_000; // milliseconds: two heartbeats missed, so the connectio
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 10_000;
 const UNSEEN = 5_000; // a page nobody sees lets go of its connection: a browser has only six for all its tabs
-const NAMES = ["hello", "snapshot", "run", "accepted", "duplicate", "reset", "hb", "bye", "done"];
+const NAMES = ["hello", "snapshot", "run", "accepted", "duplicate", "settled", "reset", "hb", "bye", "done"];
 
 export class RunEvents {
   // `handlers` has a function for each event by its name, and `connection(state)`: connecting, live, waiting or ended.

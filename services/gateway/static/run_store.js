@@ -33,6 +33,7 @@ export class RunStore extends EventTarget {
       snapshot: on("snapshot"),
       accepted: on("accept"),
       duplicate: on("repeat"),
+      settled: on("settle"),
       reset: on("clear"),
       done: on("done"),
     });
@@ -43,6 +44,7 @@ export class RunStore extends EventTarget {
     this.times = []; // of acceptance, in milliseconds
     this.repeats = new Map(); // by ordinal
     this.repeated = 0;
+    this.settled = new Map(); // what a model said of a possible duplicate, by ordinal
     this.byProducer = new Map(); // what each found in this run
     this.found = new Map(); // what each provider, and each "provider/model", brought: [unique, duplicates]
     this.facets = new Set();
@@ -123,6 +125,10 @@ export class RunStore extends EventTarget {
     const known = this.repeats.get(duplicate.of);
     if (known) known.push(duplicate);
     else this.repeats.set(duplicate.of, [duplicate]);
+  }
+
+  settle(judgement) {
+    this.settled.set(judgement.ordinal, judgement);
   }
 
   count({ provider, model }, index) {

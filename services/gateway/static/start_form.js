@@ -74,8 +74,12 @@ export class StartForm {
   }
 }
 
-// crypto.randomUUID is missing where the page comes over plain HTTP from another machine.
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+// In the form of a run's id, which the gateway then makes of it: 20261124-103207-9f3ac1.
+function newKey() {
+  const [day, time] = new Date().toISOString().replaceAll(/[-:]/g, "").split(/[T.]/);
+  const chance = [...crypto.getRandomValues(new Uint8Array(3))].map((byte) => byte.toString(16).padStart(2, "0"));
+  return `${day}-${time}-${chance.join("")}`;
+}
 
 function note({ keyless, key, key_variable, producers }) {
   const cost = keyless ? "free, no key" : key ? "has a key" : `no usable key here: set ${key_variable}`;

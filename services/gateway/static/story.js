@@ -25,14 +25,19 @@ export class Story {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  near(store, { near, near_text: text, near_score: score }) {
+  near(store, { ordinal, near, near_text: text, near_score: score }) {
     byId("story-near").hidden = !near;
     if (!near) return;
     const other = store.attributes.find((one) => one.ordinal === near);
     const name = element(other ? "button" : "span", other ? "link" : "", text || `#${near}`);
     name.addEventListener("click", () => other && this.open(store, other));
-    byId("story-near").replaceChildren("Possible duplicate of ", name, ` (#${count(near)}, likeness ${share(score, 1)})`);
+    byId("story-near").replaceChildren("Possible duplicate of ", name, ` (#${count(near)}, likeness ${share(score, 1)}). `, verdict(store.settled.get(ordinal)));
   }
+}
+
+function verdict(settled) {
+  if (!settled) return "No model has settled it.";
+  return `${settled.model || settled.provider} says: ${settled.same ? "one and the same" : "two different things"}.`;
 }
 
 function facts(attribute) {

@@ -18,6 +18,7 @@ export class VirtualList {
     this.count = 0;
     this.active = -1;
     this.draw = oncePerFrame(() => this.render());
+    this.height = 0; // of a row; known once the view has been laid out
     view.replaceChildren(this.ground);
     view.addEventListener("scroll", this.draw, { passive: true });
     view.addEventListener("keydown", (event) => this.key(event));
@@ -38,7 +39,8 @@ export class VirtualList {
       this.stretch();
       this.view.scrollTop += shifted * this.height;
     }
-    this.refill();
+    this.stale = true;
+    this.render(); // now, not in the next frame: what the page says elsewhere is of now too
   }
 
   refill() {

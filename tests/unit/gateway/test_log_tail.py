@@ -84,7 +84,7 @@ def test_duplicates_are_there_for_who_asks_and_for_nobody_else(
     log = Log(max_bytes)
     log.begin("epoch", 0)
     for sequence, (run, duplicate) in enumerate(kinds, start=1):
-        log.add(run, frame(sequence), duplicate=duplicate)
+        log.add(run, frame(sequence), aside=duplicate)
         assert log.head == sequence
     for duplicates in (False, True):
         written = [n for n, (run, duplicate) in enumerate(kinds, start=1) if run == "a" and (duplicates or not duplicate)]
