@@ -32,6 +32,8 @@ MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "g
 
 PATIENT = Patience(connect=5.0, first=8.0, between=8.0)
 
+RUN = "run-1"
+
 COUNT = 20
 """Attributes asked for."""
 
@@ -71,7 +73,7 @@ async def producing(
 def a_task(provider: str, number: int = 0, **changes: object) -> Task:
     task = Task(
         id=f"{provider}-{number}",
-        run="run-1",
+        run=RUN,
         provider=provider,
         topic="Test topic",
         ordinal=number,
@@ -86,17 +88,17 @@ async def give(bus: Bus, *tasks: Task) -> None:
         await bus.publish(subjects.task(task.provider, task.run), task, id=task.id)
 
 
-async def usages(bus: Bus, provider: str) -> list[Usage]:
-    subject = subjects.usage("run-1", provider)
+async def usages(bus: Bus, provider: str, run: str = RUN) -> list[Usage]:
+    subject = subjects.usage(run, provider)
     return [decode(Usage, m.data) async for batch in bus.history("USAGE", [subject]) for m in batch]
 
 
-async def texts(bus: Bus, provider: str) -> list[str]:
-    subject = subjects.candidate("run-1", provider)
+async def texts(bus: Bus, provider: str, run: str = RUN) -> list[str]:
+    subject = subjects.candidate(run, provider)
     return [decode(Candidate, m.data).text async for batch in bus.history("CANDIDATES", [subject]) for m in batch]
 
 
-async def reported(bus: Bus, provider: str, number: int = 1, seconds: float = 20) -> list[Usage]:
+async def reported(bus: Bus, provider: str, number: int = 1, *, run: str = RUN, seconds: float = 20) -> list[Usage]:
     """The reports of so many calls."""
     read = 0
 
@@ -106,7 +108,7 @@ async def reported(bus: Bus, provider: str, number: int = 1, seconds: float = 20
         if last == read:  # reading anew each time would keep the server busier than what is tested
             return []
         read = last
-        found = await usages(bus, provider)
+        found = await usages(bus, provider, run)
         return found if len(found) >= number else []
 
     found: list[Usage] = await eventually(enough, seconds)
