@@ -1,8 +1,17 @@
 """Makes `wordnet.txt.xz` out of the database files of WordNet 3.0 (index.*, data.*, *.exc), once, when the data is renewed.
 
-`python -m services.orchestrator.dedupe.build_lexicon DICT_FOLDER OUT_FILE`. The output holds the licence, then a line per
-synset (part of speech, line of the parent synset or -, then its words, each with the rank of this sense among the word's own),
-a line per pair of antonyms ("!"), and a line per irregular form ("~").
+`python -m services.orchestrator.dedupe.build_lexicon DICT_FOLDER OUT_FILE`. The output holds eight sections with an empty line
+between them, ready to be read without a look at each line:
+
+1. the licence
+2. the words and phrases that are no names, a line each, in lower case and without hyphens, apostrophes and dots
+3. the words and phrases that are written with a capital alone
+4. the senses of the words of 2 and 3, in their order: "121n1 507v3" are synset 121, a noun, of which it is the first meaning of
+   the word, and synset 507, a verb, of which it is the third
+5. the synsets that each synset is a kind of ("24,73930", or "-"), the first line for synset 0
+6. words that stand in phrases alone
+7. pairs of antonyms, the two in alphabetical order with a tab between them
+8. irregular forms, each with a tab and what it is a form of
 """
 
 import lzma
@@ -13,6 +22,9 @@ from typing import Final, NamedTuple
 
 PARTS: Final = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 _PARENT_POINTERS: Final = ("@", "@i")
+_MARKS: Final = str.maketrans({"-": " ", "'": None, ".": None})
+_UNRANKED: Final = 9
+"""The rank of a sense that the index files do not list."""
 
 
 class Synset(NamedTuple):
@@ -63,38 +75,56 @@ def _ranks(folder: Path) -> dict[tuple[str, str], int]:
     return ranks
 
 
-def _antonym_lines(synsets: dict[str, Synset]) -> Iterator[str]:
+def _plain(word: str) -> str:
+    return word.translate(_MARKS)
+
+
+def _antonyms(synsets: dict[str, Synset]) -> Iterator[str]:
     for synset in synsets.values():
         for own, other, its in synset.antonyms:
             a, b = synset.words[own], synsets[other].words[its]
             if a < b:
-                yield f"!\t{a}\t{b}"
+                yield "\t".join(sorted((_plain(a).lower(), _plain(b).lower())))
 
 
-def _form_lines(folder: Path) -> Iterator[str]:
-    for name in ("noun", "verb"):
-        for line in (folder / f"{name}.exc").read_text().splitlines():
-            form, base, *_ = line.split()
-            if "_" not in form:
-                yield f"~\t{form}\t{base}"
+def _irregular(folder: Path) -> dict[str, str]:
+    pairs = sorted(
+        (form, base)
+        for name in ("noun", "verb")
+        for form, base, *_ in map(str.split, (folder / f"{name}.exc").read_text().splitlines())
+        if "_" not in form
+    )
+    return dict(reversed(pairs))  # of two bases of one form the first counts
 
 
 def _licence(folder: Path) -> list[str]:
     lines = (folder / "data.noun").read_text().splitlines()
-    return ["# " + line.split(maxsplit=1)[-1] for line in lines if line.startswith("  ")]
+    return [" ".join(["#", *line.split(maxsplit=1)[1:]]).rstrip() for line in lines if line.startswith("  ")]
 
 
 def build(folder: Path) -> str:
     """The text of the lexicon made from the database files in `folder`."""
     synsets, ranks = _synsets(folder), _ranks(folder)
     numbers = {name: number for number, name in enumerate(synsets)}
-    lines = _licence(folder)
+    senses: dict[str, list[str]] = {}
     for name, synset in synsets.items():
-        words = "|".join(f"{word}:{ranks.get((word.lower(), name), 9)}" for word in synset.words)
-        parents = ",".join(str(numbers[parent]) for parent in synset.parents)
-        lines.append(f"{synset.part}\t{parents or '-'}\t{words}")
-    lines += sorted(set(_antonym_lines(synsets))) + sorted(set(_form_lines(folder)))
-    return "\n".join(lines) + "\n"
+        for word in synset.words:
+            rank = ranks.get((word.lower(), name), _UNRANKED)
+            senses.setdefault(_plain(word).lower(), []).append(f"{numbers[name]}{synset.part}{rank}")
+    common = {plain for synset in synsets.values() for plain in map(_plain, synset.words) if plain.islower()}
+    words = [*sorted(common), *sorted(senses.keys() - common)]
+    irregular = _irregular(folder)
+    sections = (
+        _licence(folder),
+        words[: len(common)],
+        words[len(common) :],
+        (" ".join(senses[word]) for word in words),
+        (",".join(str(numbers[parent]) for parent in synset.parents) or "-" for synset in synsets.values()),
+        sorted({part for word in words if " " in word for part in word.split()} - senses.keys()),
+        sorted(set(_antonyms(synsets))),
+        (f"{form}\t{irregular[form]}" for form in sorted(irregular)),
+    )
+    return "\n\n".join(map("\n".join, sections))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """What English words mean to each other: WordNet 3.0, in the compact form `build_lexicon.py` makes of it."""
 
 import lzma
+import re
 from collections.abc import Container
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, NamedTuple
 
 _FILE: Final = "wordnet.txt.xz"
-_PARTS: Final = "nvar"
-_HIGHEST_RANK: Final = 63
 _REMEMBERED: Final = 8192
 """Answers kept of each kind. More would help little, and slow down every full garbage collection."""
-_MARKS: Final = str.maketrans({"-": " ", "'": None, ".": None})
+_SENSE: Final = re.compile(r"(\d+)([nvar])(\d+)")
 _ENDINGS: Final = (
     ("ies", "y"),
     ("men", "man"),
@@ -56,48 +55,19 @@ class Sense(NamedTuple):
     """1 for the commonest meaning of the word among those of the same part of speech."""
 
 
-def _packed(sense: Sense) -> int:
-    return (sense.synset << 8) | (_PARTS.index(sense.part) << 6) | min(sense.rank, _HIGHEST_RANK)
-
-
-def _unpacked(sense: int) -> Sense:
-    return Sense(sense >> 8, _PARTS[(sense >> 6) & 3], sense & _HIGHEST_RANK)
-
-
 class Lexicon:
-    """A dictionary of English: 147,000 words and phrases, read once, about 60 MB in memory."""
+    """A dictionary of English: 147,000 words and phrases, read once, about 45 MB in memory."""
 
     def __init__(self, text: str) -> None:
-        # Plain integers, not objects: half a million objects more would make every full garbage collection take long.
-        self._senses: dict[str, tuple[int, ...]] = {}
-        self._parents: list[tuple[int, ...]] = []
-        self._antonyms: set[tuple[str, str]] = set()
-        self._irregular: dict[str, str] = {}
-        self._common: set[str] = set()
-        self._words: set[str] = set()
-        senses: dict[str, list[int]] = {}
-        for line in text.splitlines():
-            kind, left, right = line.split("\t") if line[0] != "#" else ("#", "", "")
-            if kind == "!":
-                a, b = left.lower().translate(_MARKS), right.lower().translate(_MARKS)
-                self._antonyms.update(((a, b), (b, a)))
-            elif kind == "~":
-                self._irregular.setdefault(left, right)
-            elif kind != "#":
-                self._read_synset(kind, left, right, senses)
-        self._senses = {word: tuple(found) for word, found in senses.items()}
-
-    def _read_synset(self, part: str, parents: str, words: str, senses: dict[str, list[int]]) -> None:
-        number = len(self._parents)
-        self._parents.append(() if parents == "-" else tuple(map(int, parents.split(","))))
-        for entry in words.split("|"):
-            word, rank = entry.rsplit(":", 1)
-            plain = word.translate(_MARKS)
-            if plain.islower():
-                self._common.add(plain)
-            if " " in plain:
-                self._words.update(plain.lower().split())
-            senses.setdefault(plain.lower(), []).append(_packed(Sense(number, part, int(rank))))
+        # Kept as the strings they are read as, and taken apart when looked up: reading takes a tenth of a second, not a whole
+        # one, and half a million objects more would make every full garbage collection take long.
+        _, common, others, senses, parents, within, antonyms, irregular = (part.split("\n") for part in text.split("\n\n"))
+        self._senses: Final = dict(zip(common + others, senses, strict=True))
+        self._parents: Final = parents
+        self._antonyms: Final = frozenset(antonyms)
+        self._irregular: Final = dict(line.split("\t") for line in irregular)
+        self._common: Final = frozenset(common)
+        self._words: Final = frozenset(within)
 
     @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def base(self, phrase: str) -> str:
@@ -119,7 +89,8 @@ class Lexicon:
     @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def senses(self, phrase: str) -> tuple[Sense, ...]:
         """The meanings of `phrase`, lower case and without hyphens; none when it is unknown."""
-        return tuple(map(_unpacked, self._senses.get(self.base(phrase), ())))
+        found = _SENSE.findall(self._senses.get(self.base(phrase), ""))
+        return tuple(Sense(int(synset), part, int(rank)) for synset, part, rank in found)
 
     @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
     def known(self, word: str) -> bool:
@@ -150,13 +121,16 @@ class Lexicon:
                 cut = word[: -len(end)]
                 doubled = cut[:-1] if cut[-1:] == cut[-2:-1] else ""
                 for candidate in (cut, cut + "e", doubled):
-                    if any(_unpacked(sense).part == "v" for sense in self._senses.get(candidate, ())):
+                    if "v" in self._senses.get(candidate, ""):
                         return candidate
         return word
 
     def opposite(self, a: str, b: str) -> bool:
         """Whether WordNet lists the two as antonyms."""
-        return (a, b) in self._antonyms or (self.base(a), self.base(b)) in self._antonyms
+        return self._antonym(a, b) or self._antonym(self.base(a), self.base(b))
+
+    def _antonym(self, a: str, b: str) -> bool:
+        return f"{min(a, b)}\t{max(a, b)}" in self._antonyms
 
     def siblings(self, a: str, b: str, ranks: int = 2) -> bool:
         """Whether the two are different kinds of one thing ("left" and "right", "May" and "June") in a common meaning."""
@@ -164,8 +138,8 @@ class Lexicon:
         theirs = [sense for sense in self.senses(b) if sense.rank <= ranks and sense.part == "n"]
         if {sense.synset for sense in ours} & {sense.synset for sense in theirs}:
             return False
-        parents = {parent for sense in ours for parent in self._parents[sense.synset]}
-        return any(parent in parents for sense in theirs for parent in self._parents[sense.synset])
+        parents = {parent for sense in ours for parent in self._parents_of(sense.synset)}
+        return any(parent in parents for sense in theirs for parent in self._parents_of(sense.synset))
 
     def shared_sense(self, a: str, b: str) -> tuple[int, int] | None:
         """The ranks of the meaning that both words have, the commonest for both; None when they share none."""
@@ -179,6 +153,10 @@ class Lexicon:
         """The synsets of `phrase` and the ranks they have among its meanings."""
         return {sense.synset: sense.rank for sense in self.senses(phrase)}
 
+    def _parents_of(self, synset: int) -> list[int]:
+        """The synsets that `synset` is a kind of."""
+        return [] if self._parents[synset] == "-" else [int(parent) for parent in self._parents[synset].split(",")]
+
     def is_a(self, a: str, b: str, steps: int = 4) -> bool:
         """Whether every `a`, in its commonest meanings, is a `b` ("dromedary", "camel")."""
         above = {sense.synset for sense in self.senses(a) if sense.rank <= 2}
@@ -186,7 +164,7 @@ class Lexicon:
             return False
         kinds = {sense.synset for sense in self.senses(b) if sense.rank <= 2}
         for _ in range(steps):
-            above = {parent for synset in above for parent in self._parents[synset]}
+            above = {parent for synset in above for parent in self._parents_of(synset)}
             if above & kinds:
                 return True
         return False
