@@ -136,10 +136,10 @@ def _surest(compared: dict[int, Finding]) -> Nearest | None:
 
 
 def _neighbours() -> "Neighbours":
-    from services.orchestrator.dedupe.minilm import minilm
     from services.orchestrator.dedupe.neighbours import Neighbours
+    from services.orchestrator.dedupe.vectors import vectors
 
-    minilm()  # loaded now, so that no decision waits for it
+    vectors()  # loaded now, so that no decision waits for it
     return Neighbours()
 
 

@@ -4,7 +4,6 @@ from typing import Final
 
 from services.orchestrator.dedupe.form import Form
 from services.orchestrator.dedupe.judge import Parts
-from services.orchestrator.dedupe.minilm import minilm
 from services.orchestrator.dedupe.vectors import vectors
 from services.orchestrator.dedupe.verdict import Why
 
@@ -35,6 +34,9 @@ def asks(parts: Parts, fast: float) -> bool:
 
 def opinion(a: Form, b: Form, parts: Parts, words: str) -> Why:
     """What MiniLM makes of an undecided pair: tier embedding, or no tier and its cosine. `words` tell how they differ."""
+    # Imported here since few lists ever have such a pair, and loading the model takes a quarter of a second.
+    from services.orchestrator.dedupe.minilm import minilm
+
     score = round(minilm().likeness(a.text, b.text), 4)
     if score >= (MERGE_ONE_MORE if parts.one_says_more else MERGE_OTHER_WORDS):
         return Why("embedding", score, "", f"both models find them alike in meaning; {words}")
