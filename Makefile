@@ -2,7 +2,7 @@
 # GNU make 3.81 and POSIX tools, so that it is the same on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs run test lint lock clean
+.PHONY: help setup up down status logs run test bench lint lock clean
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCKS := deploy/requirements
@@ -45,6 +45,9 @@ TEST_PROCESSES ?= 4
 
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
+
+bench: .venv/installed-dev ## Measure what is promised, each figure beside its ceiling
+	@$(BIN)/python -m tests.bench.gateway.run
 
 lint: .venv/installed-dev ## Check style, types and the rules of import
 	@$(BIN)/ruff check

@@ -170,9 +170,11 @@ async def test_a_request_that_is_sent_again_starts_one_run(nats_url: str, orches
         assert (other_body.status_code, "another run" in other_body.json()["detail"]) == (422, True)
         other_key = await client.post("/api/runs", json=body, headers={"Idempotency-Key": "order-8"})
         assert other_key.json()["run"] != run
+        readable = await client.post("/api/runs", json=body, headers={"Idempotency-Key": "20261124-103207-9f3ac1"})
+        assert readable.json()["run"] == "20261124-103207-9f3ac1"
         bad_key = await client.post("/api/runs", json=body, headers={"Idempotency-Key": "x" * 256})
         assert bad_key.status_code == 422
-    assert set(orchestrator.states) == {run, other_key.json()["run"]}
+    assert set(orchestrator.states) == {run, other_key.json()["run"], readable.json()["run"]}
 
 
 BAD_REQUESTS = [
