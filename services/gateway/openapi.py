@@ -26,6 +26,7 @@ PROBLEMS = {
     401: "A token is needed",
     403: "Another site's page asked for it",
     404: "There is no such run",
+    408: "The body did not come in time",
     409: "The run is in no state for that",
     413: f"The body is longer than {MAX_BODY} bytes",
     415: "The body is not said to be JSON",
@@ -35,7 +36,7 @@ PROBLEMS = {
     503: "The bus or the orchestrator is missing; try again after `Retry-After` seconds",
 }
 ALWAYS = (400, 401, 429)
-CHANGING = (*ALWAYS, 403, 413, 415)
+CHANGING = (*ALWAYS, 403, 408, 413, 415)
 ASKING = (*CHANGING, 409, 422, 502, 503)
 
 

@@ -1,5 +1,6 @@
 """Reading what a client sends: JSON, bounded, and only from our own page or from a tool."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -12,6 +13,10 @@ MAX_BODY = 8 * 1024
 
 MAX_DISCARDED = 1024 * 1024
 """Bytes read beyond that before the answer: a client that is still sending would not see it otherwise."""
+
+
+BODY_SECONDS = 10.0
+"""For all of it to come."""
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -29,10 +34,14 @@ async def read_object(request: Request) -> dict[str, Any]:
 async def read_body(request: Request) -> bytes:
     """The body. Raises Problem when it is longer than `MAX_BODY`, or not empty and not said to be JSON."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_DISCARDED:
-            break
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_DISCARDED:
+                    break
+    except TimeoutError as error:
+        raise Problem(408, f"The body did not come within {BODY_SECONDS:g} s.") from error
     if len(body) > MAX_BODY:
         raise Problem(413, f"The body is longer than {MAX_BODY} bytes.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

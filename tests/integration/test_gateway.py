@@ -1,6 +1,7 @@
 """The gateway on a real bus: uvicorn on a free port, real HTTP clients, and a stand-in for the orchestrator."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -561,7 +562,7 @@ async def test_downloads_hold_the_list_in_order(client: httpx.AsyncClient, orche
 
 
 async def test_sigterm_ends_the_process_in_time_with_clients_on(nats_url: str, orchestrator: Orchestrator) -> None:
-    """One client listens and is told; another has stopped reading, with more on its way than any buffer holds."""
+    """One client listens and is told; twenty have stopped reading, with more on its way than any buffer holds."""
     await orchestrator.write()
     for first in range(0, 6000, 200):
         await orchestrator.accept(*(f"item {number} {'x' * 150}" for number in range(first, first + 200)))
@@ -574,7 +575,9 @@ async def test_sigterm_ends_the_process_in_time_with_clients_on(nats_url: str, o
         url = msgspec.json.decode(await asyncio.wait_for(process.stderr.readline(), 20))["url"]
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
             await ready(client)
-            with stalled(url):
+            with contextlib.ExitStack() as many:
+                for _ in range(20):
+                    many.enter_context(stalled(url))
                 async with watch(client) as stream:
                     assert (await stream.next("accepted")).data["ordinal"] == 1
                     process.send_signal(signal.SIGTERM)

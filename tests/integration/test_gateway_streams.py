@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway import follower
+from services.gateway import follower, request_body, server
 from shared.bus import Bus
 from tests.conftest import NatsServer, eventually
 from tests.integration.gateway_kit import RUN, Event, Orchestrator, gateway, ready, stalled, status_of, watch
@@ -176,6 +176,31 @@ async def open_clients(client: httpx.AsyncClient) -> int:
         if line.startswith("chorus_gateway_clients "):
             return int(float(line.split()[1]))
     raise AssertionError("the gauge is not there")
+
+
+async def test_who_never_finishes_asking_is_cut_off(
+    client: httpx.AsyncClient, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.2)
+    await orchestrator.write()
+    await orchestrator.accept("Louvre")
+    port = client.base_url.port
+    async with watch(client) as stream:
+        await stream.next("accepted")
+        half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in half:
+            writer.write(b"GET /api/runs HTTP/1.1\r\nHost: local")
+        reader, slow = await asyncio.open_connection("127.0.0.1", port)
+        head = "POST /api/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        slow.write(head.encode())
+        async with asyncio.timeout(10):
+            assert [await one.read() for one, _ in half] == [b""] * 20
+            assert b" 408 " in await reader.readline()
+        for _, writer in [*half, (reader, slow)]:
+            writer.close()
+        await orchestrator.accept("Eiffel Tower")
+        assert (await stream.next("accepted")).data["text"] == "Eiffel Tower"  # who listens is not silent
 
 
 async def test_downloads_have_four_forms_and_begin_and_end_where_asked(
