@@ -10,6 +10,7 @@ import structlog
 
 from services.producer.adapters.contract import End, Kind, ModelError, Opened
 from services.producer.bill import Bill
+from services.producer.judgements import JudgementParser
 from services.producer.limits import Request
 from services.producer.parse import Parser
 from services.producer.producer import Producer
@@ -43,7 +44,7 @@ class Call:
         self._task = task
         self._publisher = Publisher(producer.bus, producer.id, task, trace)
         self._bill = Bill(task)
-        self._parser = Parser(task.count)
+        self._parser = _parser(task)
         self._received = 0
         """Bytes of the answer."""
         self._attempts = 0
@@ -68,7 +69,7 @@ class Call:
 
     def usage(self, *, cancelled: bool = False) -> Usage:
         """What the call took and gave. One that broke off after its first attributes is good, with a word of what was wrong."""
-        failed = self._error and not self._publisher.published
+        failed = self._error and not self._publisher.published and not self._parser.judgements
         outcome: Literal["ok", "failed", "cancelled"] = "cancelled" if cancelled else "failed" if failed else "ok"
         return Usage(
             run=self._task.run,
@@ -85,6 +86,7 @@ class Call:
             candidates=self._publisher.published,
             last_candidate=self._publisher.last,
             rejected=dict(self._parser.rejected),
+            judgements=list(self._parser.judgements),
             input_tokens=self._bill.input_tokens,
             cached_tokens=self._bill.cached_tokens,
             cache_write_tokens=self._bill.cache_write_tokens,
@@ -186,7 +188,7 @@ class Call:
 
     async def _read(self, began: float) -> End | None:
         """Publish the answer as it comes; its end is None when the rest of it is of no use. Raises ModelError."""
-        self._parser = Parser(self._task.count)
+        self._parser = _parser(self._task)
         end: End | None = None
         rest: list[str] = []
         try:
@@ -220,6 +222,10 @@ class Call:
         self._model = end.model
         if end.error:
             self._note(end.error, "malformed")
-        elif self._parser.rejected and not self._publisher.sent:
+        elif self._parser.rejected and not self._publisher.sent and not self._parser.judgements:
             lines = ", ".join(f"{number} {kind}" for kind, number in self._parser.rejected.most_common(3))
-            self._note(f"the answer held no attribute ({lines})", "malformed")
+            self._note(f"the answer held nothing that was asked for ({lines})", "malformed")
+
+
+def _parser(task: Task) -> Parser:
+    return JudgementParser(task.pairs) if task.kind == "adjudicate" else Parser(task.count)

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.producer.clean import NoAttribute, clean
 from services.producer.raw_items import RawItems
+from shared.messages import Judgement
 
 MAX_BYTES: Final = 256 * 1024
 """Of one answer: some 50 times what the longest list takes. A model that goes on has lost itself."""
@@ -30,6 +31,8 @@ class Parser:
         """Lines that were no attributes, by kind."""
         self.full = False
         """Whether more of this answer is of no use: there is enough of it, or it went astray."""
+        self.judgements: list[Judgement] = []
+        """Those of an answer that judges pairs."""
         self.cut = ""
         """In words, how it went astray."""
         self._most = asked * ITEMS_PER_ASKED

@@ -14,6 +14,8 @@ def _template(name: str) -> str:
 
 def chat(task: Task, *, as_json: bool = False) -> str:
     """The prompt for a model that follows instructions, and is given a schema besides or has to write lines."""
+    if task.kind == "adjudicate":
+        return _adjudicate(task, as_json=as_json)
     form = _template("chat_json.txt" if as_json else "chat_lines.txt").strip()
     parts = [_template("chat.txt").format(topic=task.topic, count=task.count, form=form).strip()]
     if task.facet:
@@ -21,6 +23,12 @@ def chat(task: Task, *, as_json: bool = False) -> str:
     if task.avoid:
         parts.append(_template("chat_avoid.txt").format(avoid="\n".join(task.avoid)).strip())
     return "\n\n".join(parts)
+
+
+def _adjudicate(task: Task, *, as_json: bool) -> str:
+    pairs = "\n".join(f"{number}. {pair.text} | {pair.of_text}" for number, pair in enumerate(task.pairs, start=1))
+    form = _template("adjudicate_json.txt" if as_json else "adjudicate_lines.txt").strip()
+    return _template("adjudicate.txt").format(topic=task.topic, pairs=pairs, form=form).strip()
 
 
 def completion(task: Task, listed: Sequence[str], max_tokens: int) -> str:

@@ -8,7 +8,7 @@ from services.producer.adapters.contract import End
 from services.producer.adapters.schema import SCHEMA
 from services.producer.bill import AROUND_PROMPT, Bill
 from services.producer.prompt import chat
-from shared.messages import Task
+from shared.messages import Pair, Task
 
 RESERVED_FOR_PROMPT = 2048
 """Bytes that the orchestrator sets aside for a prompt besides topic and avoid list."""
@@ -18,8 +18,11 @@ TASK = Task(id="t", run="r", provider="openai", topic="x", ordinal=0, count=500,
 
 def test_a_request_stays_below_what_the_budget_sets_aside_for_it() -> None:
     named = msgspec.structs.replace(TASK, avoid=["y"])
+    pairs = [Pair(ordinal=1, text="a", of=2, of_text="b")] * 20
+    judging = msgspec.structs.replace(TASK, kind="adjudicate", pairs=pairs)
     for as_json in (True, False):
         assert len(chat(named, as_json=as_json).encode()) + AROUND_PROMPT < RESERVED_FOR_PROMPT
+        assert len(chat(judging, as_json=as_json).encode()) - 20 * 16 + AROUND_PROMPT < RESERVED_FOR_PROMPT
     assert len(json.dumps(SCHEMA)) < AROUND_PROMPT / 2
 
 
