@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import msgspec
 
@@ -39,9 +40,10 @@ COUNT = 20
 
 
 @asynccontextmanager
-async def producing(
+async def at(
     bus: Bus,
-    vendor: Vendor,
+    provider: str,
+    url: str,
     *,
     name: str = "one",
     key: str = "",
@@ -50,10 +52,9 @@ async def producing(
     slots: int = 4,
     patience: Patience = PATIENT,
 ) -> AsyncIterator[Producer]:
-    """Run a producer of a vendor until the block ends; one that broke fails the test."""
-    provider = vendor.wire.provider
+    """Run a producer that asks the server at `url` until the block ends; one that broke fails the test."""
     key = key or KEYS[provider]
-    variables = {KEY_VARIABLES[provider][0]: key, f"{provider.upper()}_BASE_URL": vendor.url}
+    variables = {KEY_VARIABLES[provider][0]: key, f"{provider.upper()}_BASE_URL": url}
     models = models or (MODELS[provider],)
     adapter = BUILDS[provider](variables, models, patience)
     own = f"{provider}-{name}"
@@ -68,6 +69,11 @@ async def producing(
     finally:
         await end(running)
         await adapter.close()
+
+
+def producing(bus: Bus, vendor: Vendor, **choices: Any) -> AbstractAsyncContextManager[Producer]:
+    """Run a producer of a vendor (see `at`)."""
+    return at(bus, vendor.wire.provider, vendor.url, **choices)
 
 
 def a_task(provider: str, number: int = 0, **changes: object) -> Task:
