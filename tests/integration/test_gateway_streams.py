@@ -72,16 +72,19 @@ async def everything(stream: object) -> list[Event]:
     return found
 
 
-async def test_any_chain_of_disconnects_gives_the_stream_once(nats_url: str, orchestrator: Orchestrator) -> None:
+@pytest.mark.parametrize("tail_bytes", [0, 6000], ids=["from the tail", "from both"])
+async def test_any_chain_of_disconnects_gives_the_stream_once(
+    nats_url: str, orchestrator: Orchestrator, tail_bytes: int
+) -> None:
     """The union of what comes between any disconnects is the stream, and ids strictly rise."""
     await decide(orchestrator, 12)
-    async with gateway(nats_url, tail_bytes=6000) as client:
+    async with gateway(nats_url, tail_bytes=tail_bytes) as client:
         await ready(client)
         address = str(client.base_url)
         complete = await asyncio.to_thread(resumed, address, [], duplicates=True)
         assert len(complete) == 12 * 10 + 1
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(stops=st.lists(st.integers(min_value=0, max_value=60), max_size=6), duplicates=st.booleans())
         def holds(stops: list[int], *, duplicates: bool) -> None:
             got = resumed(address, stops, duplicates=duplicates)
