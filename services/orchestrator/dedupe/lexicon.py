@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 _FILE: Final = "wordnet.txt.xz"
 _REMEMBERED: Final = 8192
 """Answers kept of each kind. More would help little, and slow down every full garbage collection."""
+_BETWEEN: Final = "|"
 _SENSE: Final = re.compile(r"(\d+)([nvar])(\d+)")
 _ENDINGS: Final = (
     ("ies", "y"),
@@ -56,7 +57,10 @@ class Sense(NamedTuple):
 
 
 class Lexicon:
-    """A dictionary of English: 147,000 words and phrases, read once, about 45 MB in memory."""
+    """A dictionary of English: 147,000 words and phrases, read once, about 45 MB in memory.
+
+    Words and phrases are looked up in lower case and without hyphens.
+    """
 
     def __init__(self, text: str) -> None:
         # Kept as the strings they are read as, and taken apart when looked up: reading takes a tenth of a second, not a whole
@@ -64,55 +68,90 @@ class Lexicon:
         _, common, others, senses, parents, within, antonyms, irregular = (part.split("\n") for part in text.split("\n\n"))
         self._senses: Final = dict(zip(common + others, senses, strict=True))
         self._parents: Final = parents
-        self._antonyms: Final = frozenset(antonyms)
+        self._opposites: Final[dict[str, str]] = {}
         self._irregular: Final = dict(line.split("\t") for line in irregular)
         self._common: Final = frozenset(common)
         self._words: Final = frozenset(within)
+        for pair in antonyms:
+            one, other = pair.split("\t")
+            for word, its in ((one, other), (other, one)):
+                self._opposites[word] = f"{self._opposites.get(word, _BETWEEN)}{its}{_BETWEEN}"
+        # Answers kept by the word alone: keys with the lexicon in them would be objects for the garbage collection to look at.
+        self.base: Final = lru_cache(_REMEMBERED)(self._base)
+        """The dictionary's own form of a phrase (its last word in the singular), or "" when it is not in there."""
+        self.known: Final = lru_cache(_REMEMBERED)(self._known)
+        """Whether a word is an English word, in any of its regular forms."""
+        self.common: Final = lru_cache(_REMEMBERED)(self._is_common)
+        """Whether a word is an English word that is no name, in any of its regular forms."""
+        self.verb_base: Final = lru_cache(_REMEMBERED)(self._verb_base)
+        """The infinitive of a verb form ("ran", "saving"), or the word itself."""
+        self._ranks: Final = lru_cache(_REMEMBERED)(self._ranks_of)
 
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def base(self, phrase: str) -> str:
-        """The dictionary's own form of `phrase` (its last word in the singular), or "" when it is not in there."""
-        if phrase in self._senses:
-            return phrase
-        if not phrase.endswith(("s", "men")) and phrase not in self._irregular and " " not in phrase:
-            return ""
-        head, _, last = phrase.rpartition(" ")
-        head = head + " " if head else ""
-        for candidate in (
-            self._irregular.get(last, ""),
-            *(last[: -len(end)] + to for end, to in _PLURALS if last.endswith(end)),
-        ):
-            if candidate and head + candidate in self._senses:
-                return head + candidate
-        return ""
-
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def senses(self, phrase: str) -> tuple[Sense, ...]:
-        """The meanings of `phrase`, lower case and without hyphens; none when it is unknown."""
-        found = _SENSE.findall(self._senses.get(self.base(phrase), ""))
-        return tuple(Sense(int(synset), part, int(rank)) for synset, part, rank in found)
-
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def known(self, word: str) -> bool:
-        """Whether `word` is an English word, in any of its regular forms."""
-        if word in self._senses or word in self._words or word in self._irregular:
-            return True
-        return _derived(word, self._senses)
-
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def common(self, word: str) -> bool:
-        """Whether `word` is an English word that is no name, in any of its regular forms."""
-        if word in self._common or word in self._irregular:
-            return True
-        return _derived(word, self._common)
+    def senses(self, phrase: str) -> list[Sense]:
+        """The meanings of `phrase`; none when it is unknown."""
+        base = self.base(phrase)
+        found = _SENSE.findall(self._senses[base]) if base else ()
+        return [Sense(int(synset), part, int(rank)) for synset, part, rank in found]
 
     def names_only(self, word: str) -> bool:
         """Whether `word` is not, just as it stands, a word that is no name."""
         return word not in self._common
 
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def verb_base(self, word: str) -> str:
-        """The infinitive of the verb form `word` ("ran", "saving"), or `word` itself."""
+    def opposite(self, a: str, b: str) -> bool:
+        """Whether WordNet lists the two as antonyms."""
+        return self._listed_opposite(a, b) or self._listed_opposite(self.base(a), self.base(b))
+
+    def shared_sense(self, a: str, b: str) -> tuple[int, int] | None:
+        """The ranks of the meaning that both words have, the commonest for both; None when they share none."""
+        one, other = self.base(a), self.base(b)
+        if not one or not other:
+            return None
+        ours, theirs = self._ranks(one), self._ranks(other)
+        shared = [(rank, theirs[synset]) for synset, rank in ours.items() if synset in theirs]
+        return min(shared, key=sum, default=None)
+
+    def is_a(self, a: str, b: str, steps: int = 4) -> bool:
+        """Whether every `a`, in its commonest meanings, is a `b` ("dromedary", "camel")."""
+        if not self.base(a) or not self.base(b):
+            return False
+        above = {sense.synset for sense in self.senses(a) if sense.rank <= 2}
+        kinds = {sense.synset for sense in self.senses(b) if sense.rank <= 2}
+        for _ in range(steps):
+            above = {parent for synset in above for parent in self._parents_of(synset)}
+            if above & kinds:
+                return True
+        return False
+
+    def synsets(self, phrase: str) -> list[int]:
+        """The synsets of the meanings that count when `phrase` is looked up among synonyms."""
+        return [sense.synset for sense in self.senses(phrase) if sense.rank <= 3]
+
+    def _base(self, phrase: str) -> str:
+        if phrase in self._senses:
+            return phrase
+        before, space, last = phrase.rpartition(" ")
+        if not last.endswith(("s", "men")) and last not in self._irregular:
+            return ""
+        for candidate in (
+            self._irregular.get(last, ""),
+            *(last[: -len(end)] + to for end, to in _PLURALS if last.endswith(end)),
+        ):
+            whole = before + space + candidate
+            if candidate and whole in self._senses:
+                return whole
+        return ""
+
+    def _known(self, word: str) -> bool:
+        if word in self._senses or word in self._words or word in self._irregular:
+            return True
+        return _derived(word, self._senses)
+
+    def _is_common(self, word: str) -> bool:
+        if word in self._common or word in self._irregular:
+            return True
+        return _derived(word, self._common)
+
+    def _verb_base(self, word: str) -> str:
         irregular = self._irregular.get(word)
         if irregular is not None:
             return irregular
@@ -125,53 +164,16 @@ class Lexicon:
                         return candidate
         return word
 
-    def opposite(self, a: str, b: str) -> bool:
-        """Whether WordNet lists the two as antonyms."""
-        return self._antonym(a, b) or self._antonym(self.base(a), self.base(b))
-
-    def _antonym(self, a: str, b: str) -> bool:
-        return f"{min(a, b)}\t{max(a, b)}" in self._antonyms
-
-    def siblings(self, a: str, b: str, ranks: int = 2) -> bool:
-        """Whether the two are different kinds of one thing ("left" and "right", "May" and "June") in a common meaning."""
-        ours = [sense for sense in self.senses(a) if sense.rank <= ranks and sense.part == "n"]
-        theirs = [sense for sense in self.senses(b) if sense.rank <= ranks and sense.part == "n"]
-        if {sense.synset for sense in ours} & {sense.synset for sense in theirs}:
-            return False
-        parents = {parent for sense in ours for parent in self._parents_of(sense.synset)}
-        return any(parent in parents for sense in theirs for parent in self._parents_of(sense.synset))
-
-    def shared_sense(self, a: str, b: str) -> tuple[int, int] | None:
-        """The ranks of the meaning that both words have, the commonest for both; None when they share none."""
-        ours = self._ranks(a)
-        theirs = self._ranks(b) if ours else {}
-        shared = [(rank, theirs[synset]) for synset, rank in ours.items() if synset in theirs] if theirs else []
-        return min(shared, key=sum, default=None)
-
-    @lru_cache(maxsize=_REMEMBERED)  # noqa: B019 (there is one lexicon a process)
-    def _ranks(self, phrase: str) -> dict[int, int]:
+    def _ranks_of(self, phrase: str) -> dict[int, int]:
         """The synsets of `phrase` and the ranks they have among its meanings."""
         return {sense.synset: sense.rank for sense in self.senses(phrase)}
+
+    def _listed_opposite(self, a: str, b: str) -> bool:
+        return a in self._opposites and f"{_BETWEEN}{b}{_BETWEEN}" in self._opposites[a]
 
     def _parents_of(self, synset: int) -> list[int]:
         """The synsets that `synset` is a kind of."""
         return [] if self._parents[synset] == "-" else [int(parent) for parent in self._parents[synset].split(",")]
-
-    def is_a(self, a: str, b: str, steps: int = 4) -> bool:
-        """Whether every `a`, in its commonest meanings, is a `b` ("dromedary", "camel")."""
-        above = {sense.synset for sense in self.senses(a) if sense.rank <= 2}
-        if not above:
-            return False
-        kinds = {sense.synset for sense in self.senses(b) if sense.rank <= 2}
-        for _ in range(steps):
-            above = {parent for synset in above for parent in self._parents_of(synset)}
-            if above & kinds:
-                return True
-        return False
-
-    def synsets(self, phrase: str) -> list[int]:
-        """The synsets of the meanings that count when `phrase` is looked up among synonyms."""
-        return [sense.synset for sense in self.senses(phrase) if sense.rank <= 3]
 
 
 def _derived(word: str, known: Container[str]) -> bool:

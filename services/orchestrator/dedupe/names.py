@@ -130,13 +130,13 @@ def without_wrapping(form: Form, lexicon: Lexicon) -> Iterator[tuple[str, ...]]:
 
 def _may_wrap(word: str, form: Form, lexicon: Lexicon) -> bool:
     """Whether `word` is worth the whole look of `wrapped`."""
-    return word in _WRAPPING or form.numbers != () or bool(lexicon.senses(word))
+    return word in _WRAPPING or form.numbers != () or lexicon.base(word) != ""
 
 
 def _known_apart(form: Form, rest: Sequence[str], lexicon: Lexicon) -> bool:
     """Whether nothing is known of the two that says they are two ("El Salvador" and "Salvador")."""
     whole, bare = " ".join(form.words), " ".join(rest)
-    return not (lexicon.senses(whole) and lexicon.senses(bare)) or lexicon.shared_sense(whole, bare) is not None
+    return not (lexicon.base(whole) and lexicon.base(bare)) or lexicon.shared_sense(whole, bare) is not None
 
 
 def _regnal(form: Form, extra: Sequence[str]) -> bool:
@@ -177,11 +177,10 @@ def _state(words: Sequence[str], extra: Sequence[str], form: Form) -> bool:
 
 def _class_noun(words: Sequence[str], extra: Sequence[str], rest: Sequence[str], form: Form, lexicon: Lexicon) -> bool:
     phrase, thing = " ".join(extra), " ".join(rest)
-    senses = lexicon.senses(phrase)
-    if not senses:
+    if not lexicon.base(phrase):
         return False
     if lexicon.is_a(thing, phrase):
         return True
     if not _start_of(extra, words) or not form.capitalised.isdisjoint(extra) or not form.capitalised.issuperset(rest):
         return False
-    return all(sense.part == "n" for sense in senses) and not any(lexicon.common(word) for word in rest)
+    return all(sense.part == "n" for sense in lexicon.senses(phrase)) and not any(lexicon.common(word) for word in rest)

@@ -1,13 +1,13 @@
 """Words one slip away from a word, among all words of the accepted attributes."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from services.orchestrator.dedupe.lexicon import Lexicon
-from services.orchestrator.dedupe.typo import FURTHEST, SHORT, slip, undoubled
+from services.orchestrator.dedupe.typo import FURTHEST, LONG, SHORT, slip, undoubled
 
 _FULL: Final = 32
 """Words one half may lead to; a commoner half tells nothing, and is no longer added to."""
@@ -36,29 +36,28 @@ class NearWords:
             if len(there) < _FULL:
                 halves[half] = (*there, word)
 
-    def of(self, word: str, named: bool) -> Iterator[str]:
+    def of(self, word: str, named: bool) -> set[str]:
         """The words that are `word` with a slip, or of which `word` is one; `named` when it is written as a name."""
+        found: set[str] = set()
         if len(word) < SHORT or not word.isalpha():
-            return
+            return found
+        around = _halves_around(word)
         known = self._lexicon.known(word)
-        tried = {word}
-        for halves in (self._halves[False],) if known else self._halves.values():
-            for half in _halves_around(word):
-                there = halves.get(half)
-                if there is None:
-                    continue
-                for other, _, _ in process.extract(word, there, scorer=OSA.distance, score_cutoff=FURTHEST, limit=None):
-                    if other not in tried:
-                        tried.add(other)
-                        if slip(word, other, named, self._lexicon):
-                            yield other
+        for others_known in (False,) if known else (False, True):
+            halves = self._halves[others_known]
+            others = {other for half in around if half in halves for other in halves[half]}
+            others.discard(word)
+            if others:
+                furthest = FURTHEST if known != others_known and len(word) >= LONG else 1  # further ones are no slips
+                near = process.extract(word, others, scorer=OSA.distance, score_cutoff=furthest, limit=None)
+                found.update(other for other, _, _ in near if slip(word, other, named, self._lexicon))
+        return found
 
 
-def _halves_around(word: str) -> Iterator[str]:
+@lru_cache(maxsize=8192)
+def _halves_around(word: str) -> tuple[str, ...]:
     """The halves that a word one letter shorter, as long, or one letter longer could share; and `word` without doublings."""
-    yield undoubled(word)
-    middle = len(word) // 2
-    for size in {middle, (len(word) + 1) // 2, (len(word) - 1) // 2}:
-        yield f"{word[:size]}-"
-    for size in {len(word) - middle, (len(word) + 2) // 2, len(word) // 2, (len(word) - 1) - (len(word) - 1) // 2}:
-        yield f"-{word[len(word) - size :]}"
+    size, middle = len(word), len(word) // 2
+    starts = {middle, (size + 1) // 2, (size - 1) // 2}
+    ends = {size - middle, (size + 2) // 2, middle, (size - 1) - (size - 1) // 2}
+    return (undoubled(word), *(f"{word[:length]}-" for length in starts), *(f"-{word[size - length :]}" for length in ends))

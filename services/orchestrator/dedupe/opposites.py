@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from rapidfuzz.distance import Postfix, Prefix
+
 from services.orchestrator.dedupe.lexicon import Lexicon
 from services.orchestrator.dedupe.word_list import word_set
 
@@ -159,27 +161,9 @@ _STARTS: Final = frozenset(pair for one, other in _OPPOSED_STARTS for pair in ((
 _ENDS: Final = frozenset(pair for one, other in _OPPOSED_ENDS for pair in ((one, other), (other, one)))
 
 
-def _shared_end(a: str, b: str) -> int:
-    size = 0
-    for one, other in zip(reversed(a), reversed(b), strict=False):
-        if one != other:
-            break
-        size += 1
-    return size
-
-
-def _shared_start(a: str, b: str) -> int:
-    size = 0
-    for one, other in zip(a, b, strict=False):
-        if one != other:
-            break
-        size += 1
-    return size
-
-
 def affixes_oppose(a: str, b: str) -> bool:
     """Whether a beginning or an ending makes one word the other's opposite or neighbour ("un-", "hyper-"/"hypo-", "-less")."""
-    size = _shared_end(a, b)
+    size = Postfix.similarity(a, b)
     for rest in range(size, max(_MIN_REST, size - _LONGEST_SHARED) - 1, -1):
         starts = (a[: len(a) - rest], b[: len(b) - rest])
         if (
@@ -188,7 +172,7 @@ def affixes_oppose(a: str, b: str) -> bool:
             or (not starts[1] and starts[0] in _OTHERING_STARTS)
         ):
             return True
-    size = _shared_start(a, b)
+    size = Prefix.similarity(a, b)
     return any((a[rest:], b[rest:]) in _ENDS for rest in range(size, max(_MIN_REST, size - _LONGEST_SHARED) - 1, -1))
 
 
@@ -198,16 +182,16 @@ def _sides(a: str, b: str) -> Iterator[tuple[int, int | None]]:
         yield side, next((its for its_number, its in _SIDES.get(b, ()) if its_number == number), None)
 
 
-@lru_cache(maxsize=8192)
 def words_oppose(a: str, b: str, lexicon: Lexicon) -> bool:
     """Whether the two words (plain or stems) exclude each other."""
-    if a == b:
-        return False
+    return a != b and (_by_themselves(a, b) or lexicon.opposite(a, b))
+
+
+@lru_cache(maxsize=8192)
+def _by_themselves(a: str, b: str) -> bool:
     if a in _SIDES and any(b_side is not None and a_side != b_side for a_side, b_side in _sides(a, b)):
         return True
-    if affixes_oppose(a, b):
-        return True
-    return lexicon.opposite(a, b)
+    return affixes_oppose(a, b)
 
 
 def negations(words: tuple[str, ...]) -> int:
