@@ -85,6 +85,11 @@ export class RunPanel {
     if (now - this.calm > CALM || store.ended) {
       this.calm = now;
       this.details();
+    } else {
+      this.later ??= setTimeout(() => {
+        this.later = undefined;
+        this.draw();
+      }, CALM);
     }
     this.speak(now);
   }
