@@ -10,10 +10,7 @@ from services.orchestrator.dedupe.lexicon import lexicon
 from services.orchestrator.dedupe.verdict import Why
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from services.orchestrator.dedupe.neighbours import Neighbours
+    from services.orchestrator.dedupe.neighbours import Neighbours, Point
 
 _LOOKED_AT: Final = 3
 """Neighbours in meaning that are compared word by word."""
@@ -40,13 +37,13 @@ class Comparison:
         self._judge: Final = Judge(known, synonyms=semantic)
         self._candidates: Final = Candidates(known, synonyms=semantic)
         self._forms: dict[str, Form] = {}
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._points: dict[str, Point] = {}
         self._neighbours: Final = _neighbours() if semantic else None
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Makes the vectors of `texts`, so that deciding about them and accepting them does not make them twice."""
         if self._neighbours is not None:
-            self._vectors = dict(zip(texts, _vectors_of(texts), strict=True))
+            self._points = dict(zip(texts, _points_of(texts), strict=True))
 
     def nearest(self, text: str, accepted: Sequence[str]) -> Nearest:
         """The accepted attribute that `text` repeats, or else the one it may repeat."""
@@ -57,7 +54,7 @@ class Comparison:
         sure = _surest(compared)
         if sure is not None or self._neighbours is None:
             return sure or Nearest()
-        near = self._neighbours.nearest(self._vector(text), _LOOKED_AT, _least())
+        near = self._neighbours.nearest(self._point(text), _LOOKED_AT, _least())
         for index, _ in near:
             if index not in compared:
                 compared[index] = self._judge.find(self._form(accepted[index]), ours)
@@ -67,7 +64,7 @@ class Comparison:
         """Takes the next accepted attribute."""
         self._candidates.add(self._form(text), index)
         if self._neighbours is not None:
-            self._neighbours.add(self._vector(text))
+            self._neighbours.add(self._point(text))
 
     def why(self, a: str, b: str) -> Why:
         """The decision about two texts alone."""
@@ -119,11 +116,9 @@ class Comparison:
             known = self._forms[text] = form(text)
         return known
 
-    def _vector(self, text: str) -> "NDArray[np.float32]":
-        known = self._vectors.get(text)
-        if known is None:
-            known = _vectors_of([text])[0]
-        return known
+    def _point(self, text: str) -> "Point":
+        known = self._points.get(text)
+        return _points_of([text])[0] if known is None else known
 
 
 def _surest(compared: dict[int, Finding]) -> Nearest | None:
@@ -143,10 +138,11 @@ def _neighbours() -> "Neighbours":
     return Neighbours()
 
 
-def _vectors_of(texts: Sequence[str]) -> "NDArray[np.float32]":
+def _points_of(texts: Sequence[str]) -> "list[Point]":
+    from services.orchestrator.dedupe.neighbours import points
     from services.orchestrator.dedupe.vectors import vectors
 
-    return vectors().of(texts)
+    return points(vectors().of(texts))
 
 
 def _least() -> float:

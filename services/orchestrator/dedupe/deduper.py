@@ -51,8 +51,9 @@ class Deduper:
         """
         if self._comparison is None:
             return [self._decide(text) for text in batch]
-        self._comparison.prepare([text for text in batch if key(text) not in self._by_key])
-        return [self._compare(text, self._comparison) for text in batch]
+        keys = [key(text) for text in batch]
+        self._comparison.prepare([text for text, normalised in zip(batch, keys, strict=True) if normalised not in self._by_key])
+        return [self._compare(text, normalised, self._comparison) for text, normalised in zip(batch, keys, strict=True)]
 
     def add(self, text: str) -> int:
         """Takes `text` as accepted without deciding, as a replay does, and returns its index."""
@@ -84,8 +85,7 @@ class Deduper:
         self._accept(text, normalised)
         return Verdict(normalised)
 
-    def _compare(self, text: str, comparison: "Comparison") -> Verdict:
-        normalised = key(text)
+    def _compare(self, text: str, normalised: str, comparison: "Comparison") -> Verdict:
         found = self._by_key.get(normalised)
         if found is not None:
             return Verdict(normalised, found, "exact", 1.0)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from services.orchestrator.dedupe import numerals
-from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, key, telling_words, undecorated, words_of
+from services.orchestrator.dedupe.normalise import ARTICLES, FUNCTION_WORDS, telling_words, undecorated, words_of
 from services.orchestrator.dedupe.spelling import CACHED_WORDS, stem
 from services.orchestrator.dedupe.word_list import word_set
 
@@ -53,7 +53,6 @@ class Form(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One text, and the parts of it that decisions look at."""
 
     text: str
-    key: str
     words: tuple[str, ...]
     """Its words in their order, plain, with units parted from numbers ("16gb" is two)."""
     stems: tuple[str, ...]
@@ -114,7 +113,6 @@ def _any(text: str) -> Form:
     capitalised = letters.dotted.union(word for found in _CAPITALISED.findall(text) for word in words_of(found))
     return Form(
         text=text,
-        key=key(text),
         words=words,
         stems=stems,
         content=content,
@@ -141,7 +139,6 @@ def _plainly_written(text: str, written: list[str]) -> Form:
     capitalised = frozenset(word for word, as_written in zip(words, written, strict=True) if as_written[0].isupper())
     return Form(
         text=text,
-        key=key(text),
         words=words,
         stems=stems,
         content=content,

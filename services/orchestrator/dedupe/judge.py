@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from services.orchestrator.dedupe import acronyms, inflection, names, opposites, typo
 from services.orchestrator.dedupe.form import FREE, Form, form
 from services.orchestrator.dedupe.lexicon import Lexicon
+from services.orchestrator.dedupe.normalise import key
 from services.orchestrator.dedupe.verdict import Why
 
 RULE: Final = 0.97
@@ -67,9 +68,7 @@ class Judge:
         self._by_meaning: Final = synonyms
 
     def find(self, a: Form, b: Form) -> Finding:
-        """The decision: a tier, or a veto, or neither, when only a model of meaning can tell."""
-        if a.key == b.key:
-            return Finding(Why("exact", 1.0, "", f"both are “{a.key}” once normalised"))
+        """The decision about two texts whose keys differ: a tier, or a veto, or neither, when only a model can tell."""
         if len(a.joined) >= _SHORTEST_JOINED and a.joined == b.joined:
             return Finding(Why("rule", RULE, "", "the same letters, spaces apart"))
         glossed = self._gloss(a, b)
@@ -97,15 +96,15 @@ class Judge:
     def _gloss(self, a: Form, b: Form) -> Why | None:
         (head, gloss), (other_head, other_gloss) = a.gloss, b.gloss
         if gloss and other_gloss:
-            if form(head).key == form(other_head).key:
+            if key(head) == key(other_head):
                 return Why("", 0.0, "glosses differ", f"“{gloss}” and “{other_gloss}” tell the two apart")
             return None
         if not gloss and not other_gloss:
             return None
         inner, outer, bare = (head, gloss, b) if gloss else (other_head, other_gloss, a)
-        if self.find(form(inner), bare).why.tier in ("rule", "exact"):
+        if key(inner) == key(bare.text) or self.find(form(inner), bare).why.tier == "rule":
             return Why("rule", RULE, "", f"“{outer}” only explains “{inner}”")
-        if outer[:1].isupper() and form(outer).key == bare.key:
+        if outer[:1].isupper() and key(outer) == key(bare.text):
             return Why("rule", RULE, "", f"“{outer}” is another name of “{inner}”")
         return None
 

@@ -131,15 +131,16 @@ def _recall(accepted: Sequence[str], queries: Sequence[str]) -> float:
     """How often the first neighbour found is as near as the nearest of all."""
     import numpy as np
 
-    from services.orchestrator.dedupe.neighbours import Neighbours
+    from services.orchestrator.dedupe.neighbours import Neighbours, points
     from services.orchestrator.dedupe.vectors import vectors
 
     rows = vectors().of(accepted)
     neighbours = Neighbours()
-    for row in rows:
-        neighbours.add(row)
+    for point in points(rows):
+        neighbours.add(point)
     right = 0
-    for query in vectors().of(queries):
+    for query in points(vectors().of(queries)):
         found = neighbours.nearest(query, 1, -1.0)
-        right += float(rows[found[0][0]] @ query) >= float(np.max(rows @ query)) - 0.005  # 8-bit steps hide smaller differences
+        cosines = rows @ query.vector
+        right += float(cosines[found[0][0]]) >= float(np.max(cosines)) - 0.005  # 8-bit steps hide smaller differences
     return round(right / len(queries), 4)
