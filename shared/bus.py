@@ -7,6 +7,7 @@ Errors a caller may see:
      ├─ Missing       the stream, consumer or responder does not exist (yet)
      ├─ Taken         the subject already holds its one message: this was decided before
      ├─ Fenced        a newer orchestrator has taken over
+     ├─ TooLarge      a message is larger than its stream takes
      └─ Full          a stream is at its bound
     Malformed         a message that its type refuses
 """
@@ -53,6 +54,7 @@ READ_BATCH = 500
 PER_SUBJECT_LIMIT = 10077
 """Server's code for a write beyond a stream's bounds; the description tells which bound."""
 WRONG_LAST_SEQUENCE = 10071
+MESSAGE_TOO_LARGE = 10054
 
 log = structlog.get_logger()
 
@@ -77,6 +79,10 @@ class Taken(BusError):
 
 class Fenced(BusError):
     """Raised when a newer orchestrator has taken over the log."""
+
+
+class TooLarge(BusError):
+    """Raised when a message is larger than its stream takes: it will never be stored."""
 
 
 class Full(BusError):
@@ -421,14 +427,20 @@ class _Reader:
         self._subjects = subjects
         self._name = ""
         self._pull: JetStreamContext.PullSubscription | None = None
+        self._delivered = 0
+        self._connection = 0
         self.at = after
         self.pending: int | None = None
         """Messages that the stream still has for us, as of the last read; None before the first."""
 
     async def read(self) -> list[Stored]:
         """The next messages in order, or none if none came in time. Raises Missing or Unavailable."""
+        if self._client.stats["reconnects"] != self._connection:
+            await self.forget()  # what was on its way over the broken connection counts as delivered, and is not sent again
         with _translated():
             if self._pull is None:
+                self._connection = self._client.stats["reconnects"]
+                self._delivered = 0
                 self._pull = await self._open()
                 if not self.pending:
                     return []  # so that reading what is there does not wait for what may come
@@ -441,6 +453,10 @@ class _Reader:
         fresh: list[Stored] = []
         for message in messages:
             place = message.metadata
+            if place.sequence.consumer != self._delivered + 1:  # one was lost on the way: read on from the last that came
+                await self.forget()
+                break
+            self._delivered = place.sequence.consumer
             self.pending = place.num_pending
             if place.sequence.stream > self.at:  # a consumer may go backwards when its server was killed
                 self.at = place.sequence.stream
@@ -568,6 +584,8 @@ def _from_api(error: js_errors.APIError) -> BusError:
         return Fenced(text)
     if error.err_code == PER_SUBJECT_LIMIT:
         return Taken(text) if "per subject" in text else Full(text)
+    if error.err_code == MESSAGE_TOO_LARGE:
+        return TooLarge(text)
     if isinstance(error, js_errors.NotFoundError):
         return Missing(text)
     return BusError(text)

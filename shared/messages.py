@@ -18,6 +18,9 @@ from shared.providers import PROVIDERS
 MAX_TEXT = 200
 """Characters an attribute may have: they are short by definition, and a subject's worth of junk is not one."""
 
+MAX_ERROR = 300
+"""Characters kept of an error's words: a run's last entry repeats them for each provider and model, and must fit a message."""
+
 MAX_TOPIC = 200
 """Characters a topic may have: it stands in every prompt."""
 
@@ -28,6 +31,7 @@ Action = Literal["started", "paused", "resumed", "stopping", "finished"]
 
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
+ModelName = Annotated[str, Meta(max_length=200)]
 AttributeText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
 
@@ -65,7 +69,7 @@ class RunSpec(Message, kw_only=True, frozen=True):
     """Model calls in all."""
     routing_strategy: str = ""
     """backoff, roundrobin, priority or weighted; empty: the provider with the fewest calls goes first."""
-    routing_config: str = ""
+    routing_config: Annotated[str, Meta(max_length=1000)] = ""
     """The routes of the strategy: `provider[:model]` or, weighted, `provider[:model]:weight`, comma-separated."""
     dedupe: Literal["exact", "fuzzy", "semantic"] = "semantic"
     """How far duplicates are looked for: equal keys; and rules and slips of the pen; and synonyms and meaning."""
@@ -176,9 +180,9 @@ class Candidate(Message, kw_only=True, frozen=True):
     """Position in its call, from 0."""
     text: AttributeText
     provider: Token
-    model: str
+    model: ModelName
     producer: Token
-    facet: str = ""
+    facet: Annotated[str, Meta(max_length=200)] = ""
     at: str = ""
 
 
@@ -264,7 +268,7 @@ class Usage(Message, kw_only=True, frozen=True):
     task: Token
     operation: str = field(default="chat", name="gen_ai.operation.name")
     provider: Token = field(name="gen_ai.provider.name")
-    model: str = field(name="gen_ai.request.model")
+    model: ModelName = field(name="gen_ai.request.model")
     response_model: str = field(default="", name="gen_ai.response.model")
     producer: Token
     outcome: Literal["ok", "failed", "cancelled"]

@@ -69,7 +69,7 @@ RESULTS = StreamConfig(
     discard_new_per_subject=True,
     max_msgs_per_subject=1,
     max_bytes=2048 * MIB,  # about 4 million decisions
-    max_msg_size=16 * 1024,
+    max_msg_size=MAX_PAYLOAD,
     deny_delete=True,
     deny_purge=True,
     allow_direct=True,
@@ -95,7 +95,7 @@ RUNS = KeyValueConfig(
     description="Where each run stands",
     history=1,
     max_bytes=64 * MIB,  # about 40,000 runs
-    max_value_size=16 * 1024,
+    max_value_size=MAX_PAYLOAD,
 )
 
 

@@ -136,6 +136,7 @@ async def serve(settings: ServiceSettings) -> int:
                 conducting.count_usage(),
                 conducting.wake_for_producers(),
                 conducting.send_snapshots(),
+                conducting.watch_for_successor(),
                 conducting.stop_on_failure(),
             )
         except (Fenced, LogConflict) as error:

@@ -23,6 +23,9 @@ LAST_CALLS_SECONDS = 5.0
 UNPUBLISHED_SECONDS = 0.5
 """Until a task that the bus did not take is published again."""
 
+LAST_SAVES = 600
+"""Attempts to write a run's last state: five minutes, longer than a server takes to come back."""
+
 WRITE_OFF_SECONDS = streams.MAX_DELIVER * streams.ACK_WAIT
 """Beyond its own deadline, how long a task may stay unreported: by then it was given to every producer it may be given to."""
 
@@ -59,6 +62,11 @@ class Conductor:
             self._ending = (status, reason)
         self.wake()
 
+    @property
+    def ending(self) -> bool:
+        """Whether the run is being brought to its end."""
+        return self._ending is not None or self.run.status == "stopping"
+
     def pause(self) -> None:
         """Hand out no more tasks; calls under way are finished and the clock stands still."""
         self.run.status = "paused"
@@ -73,13 +81,13 @@ class Conductor:
 
     def used(self, usage: Usage) -> None:
         """Take in a finished call: its slot is free, and a failed one means a pause for its provider."""
-        held = usage.task in self.run.outstanding
+        held = self.run.outstanding.get(usage.task)
         if not self.run.used(usage):
             return
-        if held:
+        if held is not None:
             self._load.change(usage.provider, -1)
         left = set(self._left())
-        self._dispatch.used(usage, _clock())
+        self._dispatch.used(usage, held.since if held else 0.0, _clock())
         for name in self._left():
             if name not in left:
                 log.warning("provider.left", run=self.run.id, name=name, reason=usage.error)
@@ -175,7 +183,7 @@ class Conductor:
         run.status, run.reason, run.ended = status, reason, now()
         await self._log.append([Entry(subjects.finished(run.id), run.finished())])
         log.info("run.finished", run=run.id, status=status, reason=reason, accepted=run.accepted, duplicates=run.duplicates)
-        await self.save()
+        await self._save_for_good()
         await self.announce("finished")
 
     async def _call_back(self) -> None:
@@ -205,12 +213,21 @@ class Conductor:
         control = RunControl(run=self.run.id, action=action, reason=self.run.reason, at=now())
         await self._bus.tell(subjects.run_control(self.run.id), control)
 
-    async def save(self) -> None:
-        """Write the run's state where everybody can read it."""
+    async def save(self) -> bool:
+        """Write the run's state where everybody can read it; returns whether it is there."""
         try:
             await self._bus.publish(bucket_key(RUNS, self.run.id), self.run.state())
         except BusError as error:
             log.warning("run.not_saved", run=self.run.id, error=str(error))
+            return False
+        return True
+
+    async def _save_for_good(self) -> None:
+        """Write the last state: nobody would write it later, and the run would seem to go on for ever."""
+        for _ in range(LAST_SAVES):
+            if await self.save():
+                return
+            await asyncio.sleep(UNPUBLISHED_SECONDS)
 
 
 def _clock() -> float:

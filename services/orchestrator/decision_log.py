@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from shared import streams
-from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Taken, Unavailable
+from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Taken, TooLarge, Unavailable
 from shared.messages import Duplicate, Epoch, now
 
 RETRY_SECONDS = 0.2
@@ -14,6 +14,8 @@ RETRY_SECONDS = 0.2
 
 FULL_SECONDS = 2.0
 """Between attempts while the stream is at its bound, until a person makes room."""
+
+FULL_HINT = "raise max_bytes of the stream RESULTS, or start with an empty store; trying again"
 
 RESULTS = streams.RESULTS.name or ""
 
@@ -29,7 +31,8 @@ class DecisionLog:
 
     def __init__(self, bus: Bus, fence: int) -> None:
         self._bus = bus
-        self._fence = fence
+        self.fence = fence
+        """Sequence of our epoch: there is no later one as long as we are the writer."""
         self._last = fence
         self._writing = asyncio.Lock()
         self.full = False
@@ -38,14 +41,21 @@ class DecisionLog:
     @classmethod
     async def take_over(cls, bus: Bus, orchestrator: str) -> "DecisionLog":
         """Become the one writer: from here on the server refuses the writes of any earlier orchestrator."""
-        number, sequence = await bus.claim_epoch(lambda n: Epoch(epoch=n, orchestrator=orchestrator, at=now()))
+        while True:
+            try:
+                number, sequence = await bus.claim_epoch(lambda n: Epoch(epoch=n, orchestrator=orchestrator, at=now()))
+                break
+            except Full as error:
+                log.error("log.full", error=str(error), hint=FULL_HINT)
+                await asyncio.sleep(FULL_SECONDS)
         log.info("log.taken_over", epoch=number, sequence=sequence)
         return cls(bus, sequence)
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Write decisions in order, in atomic batches; returns when all are on disk.
 
-        Waits as long as the server is away or the stream is at its bound. Raises Fenced when a newer orchestrator took
+        Waits as long as the server is away or the stream is at its bound. Raises TooLarge for a message that no wait would
+        make fit, Fenced when a newer orchestrator took
         over, LogConflict when the log contradicts this process.
         """
         async with self._writing:
@@ -55,14 +65,14 @@ class DecisionLog:
     async def _write(self, batch: list[Entry]) -> None:
         while batch:
             try:
-                self._last = await self._bus.commit(batch, self._fence)
+                self._last = await self._bus.commit(batch, self.fence)
                 self.full = False
                 return
-            except Fenced:
+            except (Fenced, TooLarge):
                 raise
             except Full as error:
                 self.full = True
-                log.error("log.full", error=str(error), hint="raise max_bytes of RESULTS or use a new store; trying again")
+                log.error("log.full", error=str(error), hint=FULL_HINT)
                 await asyncio.sleep(FULL_SECONDS)
             except Taken:
                 if await self._is_stored(batch[0]):

@@ -21,7 +21,7 @@ THOUGHT_TOKENS = 1024
 """Tokens that a call may spend besides its attributes: on thoughts, and on prose that is thrown away."""
 
 MAX_FAILURES_IN_ROW = 8
-"""Failed calls in a row after which a provider leaves the run: with the growing pauses below that is about two minutes."""
+"""Failed calls in a row, with a growing pause after each, after which a provider leaves the run: about one minute."""
 
 MAX_PAUSE_SECONDS = 30.0
 """Longest pause after a failed call; the first is half a second and each next one twice as long."""
@@ -51,6 +51,7 @@ class Dispatch:
         self._producers = producers
         self._load = load
         self._paused_until: dict[str, float] = {}
+        self._failed_rounds: dict[str, int] = {}
         self._router: Router | None = None
         if run.spec.routing_strategy:
             self._router = Router(*parse(run.spec.routing_strategy, run.spec.routing_config))
@@ -72,19 +73,25 @@ class Dispatch:
             self._router.given(route, working)
         return self._task(route, size)
 
-    def used(self, usage: Usage, moment: float) -> None:
-        """Take in how a call ended: failures pause their provider, and some end its part in the run."""
-        run = self._run
-        tally = run.tally(usage.provider)
+    def used(self, usage: Usage, since: float, moment: float) -> None:
+        """Take in how a call that was handed out at `since` ended: failures pause their provider, some end its part."""
+        run, provider = self._run, usage.provider
+        tally = run.tally(provider)
         if usage.gives_up and usage.error_kind == "invalid_request":
-            run.tally(usage.provider, usage.model).left = usage.error  # only this model: the key is good
+            run.tally(provider, usage.model).left = usage.error or "its request was refused"  # only this model: the key is good
         elif usage.gives_up:
-            tally.left = usage.error
-        elif tally.failures_in_row >= MAX_FAILURES_IN_ROW:
-            tally.left = f"{tally.failures_in_row} calls in a row failed, the last: {usage.error}"
-        elif tally.failures_in_row:
-            pause = min(MAX_PAUSE_SECONDS, 0.5 * 2 ** (tally.failures_in_row - 1))
-            self.pause(usage.provider, moment + pause)
+            tally.left = usage.error or "it cannot be asked any more"
+        elif usage.outcome == "ok":
+            self._failed_rounds[provider] = 0
+        elif usage.outcome == "failed" and since >= self._paused_until.get(provider, 0.0):
+            self._failed(provider, usage.error, moment)
+
+    def _failed(self, provider: str, error: str, moment: float) -> None:
+        """Count a round: calls that were under way together fail together, and count once."""
+        rounds = self._failed_rounds[provider] = self._failed_rounds.get(provider, 0) + 1
+        if rounds >= MAX_FAILURES_IN_ROW:
+            self._run.tally(provider).left = f"its calls failed {rounds} times in a row, the last: {error}"
+        self.pause(provider, moment + min(MAX_PAUSE_SECONDS, 0.5 * 2 ** (rounds - 1)))
 
     def pause(self, provider: str, until: float) -> None:
         """Give a provider no task before this moment."""
@@ -206,12 +213,12 @@ class Dispatch:
     def _adjudicate(self, route: Route, pairs: list[Pair], worst: Cost) -> Task:
         run = self._run
         return Task(
-            id=f"{run.id}-{ADJUDICATE}{run.grey.calls}",
+            id=f"{run.id}-{ADJUDICATE}{run.grey.number}",
             run=run.id,
             provider=route.provider,
             model=self._model(route),
             topic=run.spec.topic,
-            ordinal=run.grey.calls,
+            ordinal=run.grey.number,
             kind="adjudicate",
             pairs=pairs,
             temperature=0,

@@ -50,7 +50,8 @@ def in_words(spec: RunSpec, found: Forecast) -> list[str]:
         money = f"about ${found.usd:.4g}, at most ${found.most_usd:.4g}"
     lines = [f"{what}: about {found.input_tokens} tokens in and {found.output_tokens} out, {money}"]
     if found.calls is None:
-        lines.append("no limit bounds the number of calls: the run goes on until it is stopped")
+        end = f"ends after {spec.max_seconds:g} seconds" if spec.max_seconds else "goes on until it is stopped"
+        lines.append(f"no limit bounds the number of calls: the run {end}")
     return lines
 
 

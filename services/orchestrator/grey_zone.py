@@ -27,6 +27,8 @@ class GreyZone:
     def __init__(self) -> None:
         self._pending: dict[int, Pair] = {}
         self._asked: dict[str, list[int]] = {}
+        self.number = 0
+        """Of the next such task; it only grows, since the queue drops an id it has seen."""
         self.calls = 0
         """Calls made to settle pairs."""
         self.spent = Cost()
@@ -58,7 +60,12 @@ class GreyZone:
     def ask(self, task: str, ordinals: Iterable[int]) -> None:
         """Note that a task asks about these pairs."""
         self._asked[task] = list(ordinals)
+        self.number += 1
         self.calls += 1
+
+    def number_on(self, number: int) -> None:
+        """Go on after a restart: so many such tasks there were."""
+        self.number = self.calls = number
 
     def answered(self, task: str, cost: Cost) -> None:
         """Note the end of such a task; pairs without an answer stay possible duplicates and are not asked about again."""

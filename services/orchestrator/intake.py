@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from services.orchestrator.decision_log import DecisionLog
+from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog
 from services.orchestrator.run import Arrival, Run
 from shared import streams, subjects
 from shared.bus import Bus, BusError, Malformed, Stored, decode
@@ -14,8 +14,8 @@ from shared.messages import Candidate, candidate_id
 
 CANDIDATES = streams.CANDIDATES.name or ""
 
-CATCH_UP_SECONDS = 10.0
-"""How long the end of a run waits for candidates that are stored but not yet decided."""
+CATCH_UP_SECONDS = 4.0
+"""How long the count of a finished call waits for the decisions about its candidates; its slot stays taken meanwhile."""
 
 log = structlog.get_logger()
 
@@ -60,13 +60,16 @@ class Intake:
             log.warning("intake.behind", at=self._at, wanted=sequence)
 
     async def caught_up(self) -> None:
-        """Return once everything that is in CANDIDATES now is decided, or after `CATCH_UP_SECONDS`."""
-        try:
-            end = (await self._bus.head(CANDIDATES)).last
-        except BusError as error:
-            log.warning("intake.behind", at=self._at, error=str(error))
-        else:
-            await self.decided_to(end)
+        """Return once everything that is in CANDIDATES now is decided, however long the bus is away: none may be lost."""
+        while True:
+            try:
+                end = (await self._bus.head(CANDIDATES)).last
+                break
+            except BusError as error:
+                log.warning("intake.behind", at=self._at, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._at >= end)
 
     async def _decide(self, batch: list[Stored]) -> None:
         arrivals: dict[str, list[Arrival]] = {}
@@ -76,10 +79,11 @@ class Intake:
                 arrivals.setdefault(candidate.run, []).append(Arrival(stored.sequence, candidate, stored.trace))
         for name, group in arrivals.items():
             run = self._runs.get(name)
+            if run is not None:
+                await self._loaded(run)
             if run is None or not run.active:
                 self._refuse("run_not_active", name, len(group))
                 continue
-            await self._loaded(run)
             entries = run.decide(group)
             await self._log.append(entries)
             self._decided(run)

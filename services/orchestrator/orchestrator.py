@@ -19,8 +19,9 @@ from services.orchestrator.rates import Rate
 from services.orchestrator.routing import Route, RoutingError, parse
 from services.orchestrator.run import Run
 from shared import streams, subjects
-from shared.bus import Bus, Entry, Malformed, Missing, decode
+from shared.bus import Bus, Entry, Fenced, Malformed, Missing, decode
 from shared.messages import (
+    Action,
     ChangeRun,
     Forecast,
     ForecastRun,
@@ -76,12 +77,15 @@ class Orchestrator:
         decisions = await DecisionLog.take_over(service.bus, service.id)
         self = cls(service.bus, decisions, prices)
         self._usage_after = (await service.bus.head(USAGE)).last
-        runs = await recovery.active_runs(service.bus, prices, asyncio.get_running_loop().time())
-        places = [run.candidates_after for run in runs]
+        recovered = await recovery.active_runs(service.bus, prices, asyncio.get_running_loop().time())
+        places = [r.run.candidates_after for r in recovered]
         after = min(places) if places else (await service.bus.head(CANDIDATES)).last
         self._intake = Intake(service.bus, decisions, self._runs, after, self._loaded, self._decided)
-        for run in runs:
-            self._conduct(run)
+        for one in recovered:
+            conductor = self._hold(one.run)
+            for usage in one.usages:  # before anything is handed out, or the budget would not know what is spent
+                await self._used(conductor, usage)
+            self._conduct(conductor)
         return self
 
     async def serve(self, service: Service) -> None:
@@ -89,13 +93,9 @@ class Orchestrator:
         await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._producers.announced)
         await service.endpoint(subjects.START_RUN, StartRun, self._on_start)
         await service.endpoint(subjects.FORECAST_RUN, ForecastRun, self._on_forecast)
-        changes: dict[str, Callable[[Conductor], None]] = {
-            subjects.STOP_RUN: lambda c: c.end("stopped", "stopped by the user"),
-            subjects.PAUSE_RUN: Conductor.pause,
-            subjects.RESUME_RUN: Conductor.resume,
-        }
-        for subject, change in changes.items():
-            await service.endpoint(subject, ChangeRun, self._changing(change))
+        await service.endpoint(subjects.STOP_RUN, ChangeRun, self._changing(_stop, None))
+        await service.endpoint(subjects.PAUSE_RUN, ChangeRun, self._changing(Conductor.pause, "paused"))
+        await service.endpoint(subjects.RESUME_RUN, ChangeRun, self._changing(Conductor.resume, "resumed"))
 
     # ---- the loops -------------------------------------------------------------------------------------------------
 
@@ -138,8 +138,16 @@ class Orchestrator:
         while True:
             await asyncio.sleep(SNAPSHOT_SECONDS)
             for conductor in list(self._conductors.values()):
+                if conductor.run.id not in self._rates:
+                    continue  # it ended while the others were told of
                 await self._bus.tell(subjects.snapshot(conductor.run.id), self._snapshot(conductor.run))
                 await conductor.save()
+
+    async def watch_for_successor(self) -> None:
+        """Return never; raise Fenced once another orchestrator has taken over, so that two never answer side by side."""
+        async for batch in self._bus.follow(RESULTS, [subjects.ALL_EPOCHS], after=self._log.fence):
+            if batch:
+                raise Fenced(f"another orchestrator has taken over ({batch[-1].subject})")
 
     async def stop_on_failure(self) -> None:
         """Return never; raise what a run's conductor raised."""
@@ -147,16 +155,20 @@ class Orchestrator:
 
     # ---- runs ------------------------------------------------------------------------------------------------------
 
-    def _conduct(self, run: Run) -> Conductor:
+    def _hold(self, run: Run) -> Conductor:
+        """Take up a run; nothing is handed out for it yet."""
         conductor = Conductor(run, self._bus, self._log, self._intake, self._producers, self._load)
         self._begin_loading(run.spec)
         self._runs[run.id] = run
         self._conductors[run.id] = conductor
         self._rates[run.id] = Rate()
-        task = asyncio.create_task(conductor.conduct(), name=f"run {run.id}")
-        task.add_done_callback(lambda done: self._ended(run.id, done))
-        self._conducting[run.id] = task
         return conductor
+
+    def _conduct(self, conductor: Conductor) -> None:
+        name = conductor.run.id
+        task = asyncio.create_task(conductor.conduct(), name=f"run {name}")
+        task.add_done_callback(lambda done: self._ended(name, done))
+        self._conducting[name] = task
 
     def _ended(self, id: str, done: asyncio.Task[None]) -> None:
         for held in (self._conductors, self._runs, self._rates, self._conducting):
@@ -240,18 +252,25 @@ class Orchestrator:
         started = Started(run=name, spec=spec, candidates_after=after, at=now())
         await self._log.append([Entry(subjects.started(name), started)])
         run = Run(name, spec, after, started.at, prices=self._prices)
-        conductor = self._conduct(run)
+        conductor = self._hold(run)
+        self._conduct(conductor)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)
         await conductor.announce("started")
         await conductor.save()
         return run.state()
 
-    def _changing(self, change: Callable[[Conductor], None]) -> Callable[[ChangeRun], Awaitable[msgspec.Struct]]:
+    def _changing(
+        self, change: Callable[[Conductor], None], action: Action | None
+    ) -> Callable[[ChangeRun], Awaitable[msgspec.Struct]]:
         async def on_change(request: ChangeRun) -> RunState | Refusal:
             conductor = self._conductors.get(request.run)
             if conductor is None:
                 return await self._not_active(request.run)
+            if action and conductor.ending:
+                return Refusal(error=f"run {request.run} is being ended", code="conflict")
             change(conductor)
+            if action:
+                await conductor.announce(action)
             await conductor.save()
             return conductor.run.state()
 
@@ -265,3 +284,7 @@ class Orchestrator:
         if known is None:
             return Refusal(error=f"there is no run {id}", code="not_found")
         return Refusal(error=f"run {id} has ended already", code="conflict")
+
+
+def _stop(conductor: Conductor) -> None:
+    conductor.end("stopped", "stopped by the user")

@@ -323,5 +323,10 @@ class Run:
         )
 
 
+MOST_MODELS = 16
+"""Models of a run that its state tells of, those with the most calls first: the state must fit a message."""
+
+
 def _counts(tallies: dict[str, Tally]) -> dict[str, ProviderCounts]:
-    return {name: tally.counts() for name, tally in tallies.items()}
+    busiest = sorted(tallies, key=lambda name: -tallies[name].calls)[:MOST_MODELS]
+    return {name: tally.counts() for name, tally in tallies.items() if name in busiest}

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from services.orchestrator.prices import Tokens, dollars
-from shared.messages import ProviderCounts, Usage
+from shared.messages import MAX_ERROR, ProviderCounts, Usage
 
 
 @dataclass(slots=True)
@@ -21,7 +21,6 @@ class Tally:
     seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
-    failures_in_row: int = 0
     left: str = ""
 
     def used(self, usage: Usage, usd: int | None) -> None:
@@ -32,10 +31,7 @@ class Tally:
         self.seconds += usage.seconds
         if usage.outcome == "failed":
             self.failed += 1
-            self.failures_in_row += 1
             self.errors[usage.error_kind or "unknown"] += 1
-        elif usage.outcome == "ok":
-            self.failures_in_row = 0
         self.last_error = usage.error or self.last_error
 
     def counts(self) -> ProviderCounts:
@@ -52,8 +48,8 @@ class Tally:
             usd=None if self.usd is None else dollars(self.usd),
             seconds=round(self.seconds, 3),
             errors=dict(self.errors),
-            last_error=self.last_error,
-            left=self.left,
+            last_error=self.last_error[:MAX_ERROR],
+            left=self.left[:MAX_ERROR],
         )
 
 

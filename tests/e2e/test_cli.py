@@ -32,6 +32,7 @@ class CommandLine:
             "-m",
             "services.orchestrator",
             *flags,
+            *(() if "--dedupe" in flags else ("--dedupe", "exact")),
             cwd=self.folder,
             env={**inherited, "PYTHONPATH": str(Path.cwd()), **variables},
             stdout=asyncio.subprocess.PIPE,
@@ -142,6 +143,36 @@ async def test_zero_iterations_leave_empty_files(cli: CommandLine) -> None:
     )
     assert code == 0, errors
     assert check_files(cli.folder / "list")["accepted"] == 0
+
+
+async def test_an_early_ctrl_c_ends_the_run_too(cli: CommandLine) -> None:
+    """Before there is a run to stop: the request waits for it."""
+    await cli.start("--topic", "Endless", "--provider", "random", "--producers", "2", "--output", "list", "--json")
+    await eventually(lambda: len(cli.children()) > 1, 30)
+    cli.process.send_signal(signal.SIGINT)
+    code, output, errors = await cli.end()
+    assert code == 0, errors
+    assert json.loads(output.splitlines()[-1])["reason"] == "stopped by the user"
+    assert check_files(cli.folder / "list")["status"] == "stopped"
+
+
+async def test_the_output_folder_of_the_environment_is_used(cli: CommandLine) -> None:
+    code, output, errors = await cli.run(
+        *("--topic", "Elsewhere", "--provider", "random", "--iterations", "1", "--json"), OUTPUT="elsewhere"
+    )
+    assert code == 0, errors
+    assert "not complete" not in errors
+    check_files(cli.folder / json.loads(output.splitlines()[-1])["output"])
+
+
+async def test_meaning_counts_by_default(cli: CommandLine) -> None:
+    """With every tier on, the list is made and the files agree."""
+    code, _, errors = await cli.run(
+        *("--topic", "Tiers", "--provider", "random", "--producers", "2", "--iterations", "3"),
+        *("--dedupe", "semantic", "--output", "list"),
+    )
+    assert code == 0, errors
+    assert check_files(cli.folder / "list")["settings"]["dedupe"] == "semantic"
 
 
 async def test_ctrl_c_completes_the_files(cli: CommandLine) -> None:

@@ -11,6 +11,7 @@ from nats.js import api as js_api
 from shared import streams, subjects
 from shared.bus import Bus, Entry, Fenced, Full, Malformed, Missing, Stored, Taken, Unavailable, connect, decode, encode
 from shared.messages import Duplicate, Epoch, Finished, RunControl, Started, Task
+from shared.service import end
 from tests.conftest import NatsServer, eventually
 
 RESULTS = "RESULTS"
@@ -496,3 +497,46 @@ def test_a_spec_that_breaks_the_rules_is_malformed() -> None:
         decode(Started, b'{"run":"r1","spec":{"topic":"a","providers":["acme"]}}')
     with pytest.raises(Malformed, match="status"):
         decode(Finished, b'{"run":"r1","status":"gone","reason":"","accepted":0,"duplicates":0}')
+
+
+async def test_follow_has_no_gap_when_only_its_connection_breaks(bus: Bus, nats_server: NatsServer) -> None:
+    """The server lives on, and counts as delivered what the broken connection swallowed: it is read again all the same."""
+    host, port = "127.0.0.1", int(nats_server.url.rsplit(":", 1)[1])
+    links: list[asyncio.StreamWriter] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(2048):
+                await asyncio.sleep(pause)  # slow, so that a cut finds messages on their way
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(host, port)
+        links.extend((writer, to_server))
+        await asyncio.gather(relay(reader, to_server, 0), relay(from_server, writer, 0.002))
+
+    proxy = await asyncio.start_server(serve, host, 0)
+    behind = await connect(f"nats://{host}:{proxy.sockets[0].getsockname()[1]}", "behind")
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for batch in behind.follow("CANDIDATES", [subjects.ALL_CANDIDATES]):
+            seen.extend(stored.sequence for stored in batch)
+
+    reading = asyncio.create_task(read())
+    js = bus.client.jetstream()
+    for round_ in range(6):
+        await asyncio.gather(*(js.publish(subjects.candidate("r", "random"), b"x" * 300) for _ in range(200)))
+        await eventually(lambda at=round_: len(seen) > at * 200)  # type: ignore[misc]  # binds the number
+        for link in links:
+            link.transport.abort()
+        links.clear()
+    try:
+        await eventually(lambda: seen and seen[-1] == 1200, 20)
+        assert seen == list(range(1, 1201))
+    finally:
+        await end([reading])
+        await behind.close()
+        proxy.close()

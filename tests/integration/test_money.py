@@ -10,6 +10,7 @@ import pytest
 from shared import streams, subjects
 from shared.bus import Bus, decode
 from shared.messages import Forecast, ForecastRun, Judgement, Presence, RunState, Settled, Task, Usage
+from shared.service import end as end_tasks
 from tests.conftest import eventually
 from tests.integration.test_orchestrator import Orchestrator, ask, finished, publish, spec, start
 
@@ -54,9 +55,7 @@ class Vendor:
         return self
 
     async def leave(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end_tasks(self._running)
 
     async def _announce(self) -> None:
         name = f"producer-{self.provider}"

@@ -27,6 +27,7 @@ from shared.messages import (
     candidate_id,
     next_digest,
 )
+from shared.service import end as end_tasks
 from tests.conftest import eventually
 
 RESULTS = streams.RESULTS.name or ""
@@ -72,6 +73,7 @@ class Producer:
         self.name = name
         self.tasks: list[Task] = []
         self.outcome = "ok"
+        self.gives_up = False
         self._running: list[asyncio.Task[None]] = []
 
     def join(self) -> "Producer":
@@ -79,9 +81,7 @@ class Producer:
         return self
 
     async def leave(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end_tasks(self._running)
 
     async def _announce(self) -> None:
         while True:
@@ -110,6 +110,8 @@ class Producer:
             producer=self.name,
             outcome=self.outcome,  # type: ignore[arg-type]  # the test sets one of the three
             error="it broke" if self.outcome == "failed" else "",
+            error_kind="auth" if self.gives_up else "",
+            gives_up=self.gives_up,
             candidates=len(texts),
             last_candidate=last,
         )
@@ -440,3 +442,108 @@ async def test_no_task_is_left_behind(bus: Bus, orchestrator: Orchestrator, prod
     await ask(bus, subjects.STOP_RUN, ChangeRun(run="r1"))
     await finished(bus, seconds=4)
     assert await bus.waiting(TASKS, subjects.tasks_of_run("r1")) == []
+
+
+async def test_many_short_runs_end_beside_each_other(bus: Bus, orchestrator: Orchestrator) -> None:
+    """Runs that end while snapshots of others are sent do not take the orchestrator with them."""
+    await start(bus, "long")
+    for n in range(60):
+        await start(bus, f"short{n}", iterations=0)
+    await finished(bus, "short59")
+    assert orchestrator.process is not None
+    assert orchestrator.process.poll() is None
+
+
+async def test_a_message_too_large_stops_nobody(bus: Bus, orchestrator: Orchestrator) -> None:
+    """A huge configuration and a huge model name are refused; other runs go on."""
+    answer = await start(bus, "big", routing_strategy="roundrobin", routing_config="random:" + "a" * 900)
+    assert "error" not in answer
+    request = {"spec": {"topic": "x", "providers": ["random"], "routing_config": "a" * 20_000}}
+    assert "error" in msgspec.json.decode(await bus.ask(subjects.START_RUN, _Raw(**request)))
+    await start(bus)
+    huge = msgspec.structs.replace(_candidate("r1", "hammer"), model="m" * 16_000)
+    subject = subjects.candidate("r1", "random")
+    await bus.client.jetstream().publish(subject, encode(huge)[: 16 * 1024])
+    await bus.publish(subject, _candidate("r1", "saw"))
+    assert (await eventually(lambda: _with_items(bus)))[0][0].text == "saw"
+
+
+class _Raw(msgspec.Struct):
+    spec: dict[str, Any]
+
+
+async def test_a_malformed_report_does_not_keep_it_from_starting(
+    bus: Bus, orchestrator: Orchestrator, producers: list[Producer]
+) -> None:
+    """Junk among the usage and the tasks of an active run is passed over when the run is rebuilt."""
+    producers.append(Producer(bus, lambda task: [f"item {task.ordinal}"]).join())
+    await start(bus, iterations=8)
+    await eventually(lambda: len(producers[0].tasks) > 2)
+    orchestrator.kill()
+    await bus.client.jetstream().publish(subjects.usage("r1", "random"), b"{junk")
+    orchestrator.start()
+    end = await finished(bus)
+    assert end.calls == 8
+
+
+async def test_calls_that_fail_together_count_once(bus: Bus, orchestrator: Orchestrator, producers: list[Producer]) -> None:
+    """Ten calls under way fail in the same moment: a pause, not the end of the provider."""
+    for n in range(10):
+        producer = Producer(bus, lambda task: [f"item {task.ordinal}"], f"producer-{n}")
+        producer.outcome = "failed"
+        producers.append(producer.join())
+    await start(bus, producers=10, max_calls=60)
+    await eventually(lambda: sum(len(p.tasks) for p in producers) >= 10)
+    for producer in producers:
+        producer.outcome = "ok"
+    end = await finished(bus)
+    assert (end.status, end.calls, end.providers["random"].left) == ("finished", 60, "")
+
+
+async def test_a_stopped_run_is_not_revived(bus: Bus, orchestrator: Orchestrator) -> None:
+    """Pause and resume are refused while a run is being ended."""
+    await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+    await start(bus)
+    queue = bus.queue("random")
+
+    async def take() -> Delivery | None:
+        await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+        return await queue.take()
+
+    await eventually(take)  # a call under way keeps the run from ending at once
+    await ask(bus, subjects.STOP_RUN, ChangeRun(run="r1"))
+    assert (await ask(bus, subjects.RESUME_RUN, ChangeRun(run="r1")))["code"] == "conflict"
+    assert (await finished(bus)).status == "stopped"
+
+
+async def test_an_idle_orchestrator_leaves_when_another_takes_over(nats_url: str, bus: Bus, orchestrator: Orchestrator) -> None:
+    await start(bus)
+    second = Orchestrator(nats_url)
+    second.start()
+    try:
+        assert orchestrator.process is not None
+        assert await asyncio.to_thread(orchestrator.process.wait, 20) == 1
+        assert "error" not in await start(bus, "r2")
+    finally:
+        second.kill()
+
+
+async def test_a_provider_that_left_stays_out_after_a_restart(
+    bus: Bus, orchestrator: Orchestrator, producers: list[Producer]
+) -> None:
+    producer = Producer(bus, lambda task: [])
+    producer.outcome, producer.gives_up = "failed", True
+    producers.append(producer.join())
+    await start(bus, providers=["random", "local"])
+
+    async def left() -> bool:
+        stored = await bus.last(bucket_stream("RUNS"), bucket_key("RUNS", "r1"))
+        return stored is not None and decode(RunState, stored.data).providers["random"].left != ""
+
+    await eventually(left)
+    orchestrator.kill()
+    orchestrator.start()
+    await ask(bus, subjects.STOP_RUN, ChangeRun(run="r1"))
+    end = await finished(bus)
+    assert end.providers["random"].left == "it broke"
+    assert len(producer.tasks) == 1

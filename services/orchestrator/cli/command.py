@@ -144,6 +144,7 @@ class _Session:
         self._joined = joined
         self._interrupted = asyncio.Event()
         self._aborted = asyncio.Event()
+        self._started = asyncio.Event()
 
     async def run(self) -> tuple[Finished, Path | None]:
         """Run it; returns how it ended and the folder of its files. Raises StackError, BusError, KeyboardInterrupt."""
@@ -152,14 +153,17 @@ class _Session:
         services, producers = await self._missing()
         stack = await Stack.start(services, self._spec.providers, producers, self._variables())
         showing = asyncio.ensure_future(self._show_logs(stack))
+        in_order = False
         try:
             bus = await connect(stack.nats_url, "cli")
             try:
-                return await self._until_done(stack, bus)
+                done = await self._until_done(stack, bus)
             finally:
                 await bus.close()
+            in_order = True
+            return done
         finally:
-            await stack.stop()
+            await stack.stop(keep_logs=not in_order)  # an error names the folder of the logs
             showing.cancel()
 
     def _on_signal(self) -> None:
@@ -240,6 +244,7 @@ class _Session:
         if "error" in started:
             raise StackError(decode(Refusal, answer).error)
         decode(RunState, answer)
+        self._started.set()
 
     async def _follow(self, bus: Bus, shown: progress.Progress) -> Finished:
         async for batch in bus.follow(streams.RESULTS.name or "", subjects.decisions_of_run(self._run)):
@@ -253,8 +258,12 @@ class _Session:
     async def _stop_on_interrupt(self, bus: Bus) -> None:
         await self._interrupted.wait()
         _say("Ending the run; once more to leave at once.")
-        with contextlib.suppress(BusError):
-            await bus.ask(subjects.STOP_RUN, ChangeRun(run=self._run))
+        await self._started.wait()  # before, there is no run to stop, and it would start all the same
+        while True:
+            with contextlib.suppress(BusError):
+                await bus.ask(subjects.STOP_RUN, ChangeRun(run=self._run))
+                return
+            await asyncio.sleep(0.2)
 
     async def _files(self) -> Path | None:
         """The folder with the run's files, once the recorder has completed them; None if it did not in time."""
@@ -269,7 +278,7 @@ class _Session:
 
     def _places(self) -> list[Path]:
         """Where the recorder may have put the files: just where asked, or beside an earlier run that is there already."""
-        root = self._output or Path("output")
+        root = self._output or Path(environment().get("OUTPUT") or "output")
         return [*([self._output] if self._output else []), *root.glob(f"*-{self._run}")]
 
 

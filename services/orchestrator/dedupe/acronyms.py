@@ -1,6 +1,7 @@
 """Acronyms: the initials of a phrase in place of it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from services.orchestrator.dedupe import numerals
 from services.orchestrator.dedupe.form import Form
@@ -12,10 +13,14 @@ _MIN_LETTERS = 2
 
 def _initials(words: Sequence[str], spelled: bool) -> str:
     """The first letters of `words`, numbers in digits; of spelled ones ("two") the first letter, with `spelled`."""
-    return "".join(
-        word[0] if spelled and word in numerals.SPELLED else numerals.value(word) or numerals.roman(word) or word[0]
-        for word in words
-    )
+    if spelled:
+        return "".join([word[0] if word in numerals.SPELLED else _initial(word) for word in words])
+    return "".join(map(_initial, words))
+
+
+@lru_cache(maxsize=8192)
+def _initial(word: str) -> str:
+    return numerals.value(word) or numerals.roman(word) or word[0]
 
 
 def _in_digits(letters: str) -> str:
@@ -26,7 +31,7 @@ def _in_digits(letters: str) -> str:
 
 def _spread(words: Sequence[str], whole: Form) -> list[str]:
     """`words` with what is written in one ("PlayStation") taken apart, and without a company's legal form at the end."""
-    kept = [part for word in words for part in whole.camel.get(word, (word,))]
+    kept = [part for word in words for part in whole.camel.get(word, (word,))] if whole.camel else list(words)
     while len(kept) > _MIN_LETTERS and kept[-1] in COMPANY_ENDINGS:
         kept.pop()
     return kept
@@ -46,9 +51,10 @@ def initials_of(whole: Form, words: Sequence[str] = ()) -> set[str]:
     spread = _spread(words or whole.words, whole)
     if len(spread) < _MIN_LETTERS:
         return set()
-    telling = [word for word in spread if word not in FUNCTION_WORDS]
+    telling = spread if FUNCTION_WORDS.isdisjoint(spread) else [word for word in spread if word not in FUNCTION_WORDS]
     ways = (False,) if numerals.SPELLED.keys().isdisjoint(spread) else (False, True)
-    return {_initials(words, spelled) for words in (spread, telling) for spelled in ways}
+    texts = (spread,) if telling is spread else (spread, telling)
+    return {_initials(words, spelled) for words in texts for spelled in ways}
 
 
 def stands_for(short: Form, letters: Sequence[str], whole: Form, words: Sequence[str]) -> bool:

@@ -79,6 +79,8 @@ class Comparison:
     def _by_meaning(
         self, ours: Form, near: Sequence[tuple[int, float]], compared: dict[int, Finding], accepted: Sequence[str]
     ) -> Nearest:
+        if not near:
+            return Nearest()
         from services.orchestrator.dedupe import meaning
 
         best = Nearest()
@@ -97,10 +99,12 @@ class Comparison:
 
     def _opinion(self, a: Form, b: Form, finding: Finding, fast: float) -> Why | None:
         """What the models of meaning say of an undecided pair; None when they need not, or must not, be asked."""
+        parts = finding.parts
+        if parts is None or not self._judge.ordinary(parts):
+            return None
         from services.orchestrator.dedupe import meaning
 
-        parts = finding.parts
-        if parts is None or not self._judge.ordinary(parts) or not meaning.asks(parts, fast):
+        if not meaning.asks(parts, fast):
             return None
         if parts.one_says_more and a.all_names and b.all_names:  # a name within a longer one is rarely the same thing
             return None

@@ -94,8 +94,12 @@ def form(text: str) -> Form:
 
 def _plain_words(text: str) -> list[str]:
     """The words of a text that is letters and spaces alone, without free articles, as written; none for other texts."""
-    written = undecorated(text).split()
-    if not all(word.isascii() and word.isalpha() and (word.istitle() or word.islower() or word.isupper()) for word in written):
+    written = text.split()
+    if not _letters_alone(written):  # which have no decoration
+        written = undecorated(text).split()
+        if not _letters_alone(written):
+            return []
+    if not all(word.istitle() or word.islower() or word.isupper() for word in written):
         return []
     if ARTICLES.isdisjoint(map(str.lower, written)):
         return written
@@ -103,6 +107,11 @@ def _plain_words(text: str) -> list[str]:
     # An article that may be part of a name ("Vitamin A", "The Who") needs the longer look.
     named = written[-1].lower() in ARTICLES or "A" in written[1:] or all(word.lower() in FUNCTION_WORDS for word in kept)
     return [] if named else kept
+
+
+def _letters_alone(words: list[str]) -> bool:
+    joined = "".join(words)
+    return joined.isascii() and joined.isalpha()
 
 
 def _any(text: str) -> Form:
@@ -130,13 +139,15 @@ def _any(text: str) -> Form:
 def _plainly_written(text: str, written: list[str]) -> Form:
     """The same for a text of letters and spaces alone, at a fifth of the price: there are no signs to look for."""
     words = tuple(map(str.lower, written))
-    upper = frozenset(word for word, as_written in zip(words, written, strict=True) if as_written.isupper())
-    stems = tuple(
-        (at and word in upper and words[at - 1] not in FUNCTION_WORDS and numerals.roman(word)) or _stem(word)
-        for at, word in enumerate(words)
-    )
+    upper = frozenset([as_written.lower() for as_written in written if as_written.isupper()])
+    stems = tuple(map(_stem, words))
+    if upper:
+        stems = tuple(
+            (at and word in upper and words[at - 1] not in FUNCTION_WORDS and numerals.roman(word)) or found
+            for at, (word, found) in enumerate(zip(words, stems, strict=True))
+        )
     content, content_words = _content(stems, words)
-    capitalised = frozenset(word for word, as_written in zip(words, written, strict=True) if as_written[0].isupper())
+    capitalised = frozenset([word for word, as_written in zip(words, written, strict=True) if word[0] != as_written[0]])
     return Form(
         text=text,
         words=words,
@@ -148,7 +159,7 @@ def _plainly_written(text: str, written: list[str]) -> Form:
         dotted=_NOTHING,
         camel=_NO_CAMEL,
         gloss=("", ""),
-        numbers=tuple(sorted(found for found in stems if found.isdigit())),
+        numbers=tuple(sorted(filter(str.isdigit, stems))),
         all_names=all(word in capitalised or word in FUNCTION_WORDS for word in words),
     )
 

@@ -104,8 +104,11 @@ def _roots(word: str) -> frozenset[tuple[int, str]]:
 def root(stem: str, lexicon: Lexicon) -> str:
     """One form for the forms of a word that `same_verb` and `same_root` call one; a coarse one, to find candidates by."""
     base = lexicon.verb_base(stem)
-    if base != stem:
-        return base
+    return base if base != stem else _without_ending(stem)
+
+
+@lru_cache(maxsize=16_384)
+def _without_ending(stem: str) -> str:
     if stem.endswith("ern"):
         return stem[:-3]
     for ending in _ENDINGS_BY_LENGTH:

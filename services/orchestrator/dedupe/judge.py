@@ -214,6 +214,8 @@ def _vetoed(veto: str, parts: Parts) -> Why:
 
 def _parts(a: Form, b: Form) -> Parts:
     ours, theirs = _left(a, b), _left(b, a)
+    if FREE.isdisjoint(ours) and FREE.isdisjoint(theirs):
+        return Parts(ours, theirs, (), ())
     return Parts(
         tuple(word for word in ours if word not in FREE),
         tuple(word for word in theirs if word not in FREE),
@@ -226,7 +228,7 @@ def _left(one: Form, other: Form) -> tuple[str, ...]:
     """The words of `one` that `other` lacks."""
     theirs = set(other.stems)
     if len(theirs) == len(other.stems) and len(set(one.stems)) == len(one.stems):  # no word twice: no need to count
-        return tuple(word for word, found in zip(one.words, one.stems, strict=True) if found not in theirs)
+        return tuple([word for word, found in zip(one.words, one.stems, strict=True) if found not in theirs])
     spare = Counter(other.stems)
     left = []
     for word, found in zip(one.words, one.stems, strict=True):

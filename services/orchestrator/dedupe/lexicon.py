@@ -178,7 +178,10 @@ class Lexicon:
 
 def _derived(word: str, known: Container[str]) -> bool:
     """Whether `word` is one of `known` words with an ending."""
-    return any(word.endswith(end) and word[: -len(end)] + to in known for end, to in _BY_LAST_LETTER.get(word[-1:], ()))
+    for end, to in _BY_LAST_LETTER.get(word[-1:], ()):
+        if word.endswith(end) and word[: -len(end)] + to in known:
+            return True
+    return False
 
 
 @cache

@@ -56,7 +56,7 @@ def _person(form: Form, parts: Sequence[str]) -> bool:
     return (
         len(parts) > 0
         and all(word in form.capitalised or word in _PARTICLES or (word in form.dotted) or len(word) == 1 for word in parts)
-        and not any(char.isdigit() for word in parts for char in word)
+        and not any(not word.isalpha() and any(map(str.isdigit, word)) for word in parts)
     )
 
 
@@ -148,7 +148,7 @@ def _regnal(form: Form, extra: Sequence[str]) -> bool:
 
 def _code(extra: Sequence[str], rest: Sequence[str], form: Form) -> bool:
     """Whether `rest` holds a code of letters and digits, and `extra` only names who makes it ("Airbus A380")."""
-    coded = any(len(word) > 2 and word[0].isalpha() and any(char.isdigit() for char in word) for word in rest)
+    coded = any(not word.isalpha() and len(word) > 2 and word[0].isalpha() and any(map(str.isdigit, word)) for word in rest)
     return coded and _start_of(extra, form.words) and all(word.isalpha() and word in form.capitalised for word in extra)
 
 

@@ -68,7 +68,7 @@ class Neighbours:
             return []
         _, found = self._signs.search(point.signs[np.newaxis, :], min(SHORT_LIST, self._count))
         places = np.sort(found[0])
-        cosines = (self._rows[places].astype(np.float32) @ point.vector) * self._scales[places]
+        cosines = (self._rows.take(places, axis=0).astype(np.float32) @ point.vector) * self._scales.take(places)
         near = np.flatnonzero(cosines >= least)
         if not near.size:
             return []

@@ -1,6 +1,6 @@
 """Slips of the pen: one word written in two ways of which at least one is no word."""
 
-import re
+from operator import eq
 from typing import Final
 
 from rapidfuzz.distance import OSA
@@ -15,7 +15,6 @@ LONG: Final = 9
 FURTHEST: Final = 2
 """Changes a slip has at most."""
 
-_DOUBLED: Final = re.compile(r"(.)\1+", re.DOTALL)
 _ALIKE: Final = tuple(
     frozenset(pair.split("/"))
     for pair in word_list("v/w i/y c/k s/z k/q u/w u/v i/j e/ie ph/f ck/k c/ck th/t kh/h gh/g sch/sh s/sh ts/c ou/u oo/u ee/i")
@@ -56,7 +55,9 @@ def _shaken(a: str, b: str) -> bool:
 
 def undoubled(word: str) -> str:
     """`word` with every doubled letter single."""
-    return _DOUBLED.sub(r"\1", word)
+    if not any(map(eq, word, word[1:])):
+        return word
+    return "".join(char for at, char in enumerate(word) if at == 0 or word[at - 1] != char)
 
 
 def slip(a: str, b: str, names: bool, lexicon: Lexicon) -> bool:
