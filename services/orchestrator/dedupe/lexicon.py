@@ -178,10 +178,7 @@ class Lexicon:
 
 def _derived(word: str, known: Container[str]) -> bool:
     """Whether `word` is one of `known` words with an ending."""
-    for end, to in _BY_LAST_LETTER.get(word[-1:], ()):
-        if word.endswith(end) and word[: -len(end)] + to in known:
-            return True
-    return False
+    return any(word.endswith(end) and word[: -len(end)] + to in known for end, to in _BY_LAST_LETTER.get(word[-1:], ()))
 
 
 @cache
