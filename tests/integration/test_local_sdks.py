@@ -1,8 +1,13 @@
-"""The SDKs of OpenAI and Anthropic against a real model: the one that is bundled, whose server speaks both protocols."""
+"""Three adapters against a real model: the bundled one, whose server speaks the protocols of OpenAI and Anthropic."""
 
+import msgspec
 import pytest
 
+from services.producer.adapters import local
+from services.producer.adapters.contract import End, Patience
+from services.producer.parse import Parser
 from shared.bus import Bus
+from shared.messages import Task
 from tests.integration.test_local_model import MODEL, local_model
 from tests.integration.vendor_producer import a_task, at, give, reported, texts
 
@@ -22,3 +27,28 @@ async def test_a_real_model_is_asked_through_each_sdk(bus: Bus, nats_url: str, p
     assert 0 < usage.output_tokens <= 60
     assert usage.candidates == len(set(found))
     assert found or usage.rejected
+
+
+async def test_the_local_adapter_gives_real_attributes_and_takes_no_more_than_is_set_aside() -> None:
+    """It asks again and again; the budget bounds how often."""
+    task = a_task("local", topic="Paris attractions", model=MODEL, seed=7)
+    async with local_model("nats://127.0.0.1:1") as (_, address):
+        adapter = local.build({"LOCAL_MODEL_URL": f"{address}/v1"}, (MODEL,), Patience())
+        plenty, _ = await listed(adapter, msgspec.structs.replace(task, count=5))
+        few, end = await listed(adapter, msgspec.structs.replace(task, reserved_tokens=600))
+        await adapter.close()
+    assert len(plenty) >= 3
+    assert all(len(text.split()) <= 12 for text in plenty)
+    assert 0 < len(few) < task.count
+    assert 200 < end.input_tokens + end.output_tokens <= 600
+
+
+async def listed(adapter: local.LocalModel, task: Task) -> tuple[list[str], End]:
+    parser, end = Parser(task.count), End()
+    found: list[str] = []
+    async for piece in adapter.complete(task):
+        if isinstance(piece, End):
+            end = piece
+        else:
+            found += parser.feed(piece)
+    return found + parser.end(whole=end.whole), end

@@ -14,7 +14,7 @@ from openai.types import Completion, CompletionChoice
 from services.producer.adapters.contract import End, Patience
 from services.producer.errors import Reply, Vendor, broken
 from services.producer.http_client import client
-from services.producer.prompt import completion
+from services.producer.prompt import completion, tokens
 from shared.messages import Task
 
 DEFAULT_URL = "http://127.0.0.1:8084/v1"
@@ -113,7 +113,10 @@ class LocalModel:
                 break
             initial = rng.choice(INITIALS) if number >= FREE_ROUNDS and task.topic.isascii() else ""
             listed = rng.sample(sieve.known, min(LISTED, len(sieve.known)))
-            async with aclosing(self._round(task, listed, initial, rng.getrandbits(31))) as lines:
+            prompt = completion(task, listed, CONTEXT - ROUND_TOKENS)
+            if 0 < task.reserved_tokens < input_tokens + output_tokens + tokens(prompt) + ROUND_TOKENS:
+                break  # the budget has set aside no more for this call
+            async with aclosing(self._round(task, prompt, initial, rng.getrandbits(31))) as lines:
                 async for piece in lines:
                     if isinstance(piece, End):
                         input_tokens += piece.input_tokens
@@ -126,12 +129,12 @@ class LocalModel:
         """See Adapter."""
         await self._client.close()
 
-    async def _round(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncGenerator[str | End, None]:
+    async def _round(self, task: Task, prompt: str, initial: str, seed: int) -> AsyncGenerator[str | End, None]:
         """One short answer: its complete lines, then its tokens."""
         line = _Line()
         finish = ""
         try:
-            async with aclosing(await self._ask(task, listed, initial, seed)) as stream:
+            async with aclosing(await self._ask(task, prompt, initial, seed)) as stream:
                 async for chunk in stream:
                     if chunk.usage:
                         yield End(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
@@ -146,11 +149,11 @@ class LocalModel:
         if finish == "stop" and (last := line.end()):  # else it was cut off within the line
             yield last
 
-    async def _ask(self, task: Task, listed: list[str], initial: str, seed: int) -> AsyncStream[Completion]:
+    async def _ask(self, task: Task, prompt: str, initial: str, seed: int) -> AsyncStream[Completion]:
         grammar = f'root ::= " {initial}" [a-zà-ÿ] [^\\n]* ("\\n" [^\\n]+)*' if initial else ""
         return await self._client.completions.create(
             model=task.model,
-            prompt=completion(task, listed, CONTEXT - ROUND_TOKENS),
+            prompt=prompt,
             max_tokens=ROUND_TOKENS,
             temperature=TEMPERATURE * task.temperature,
             seed=seed,
