@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 
 from services.producer.limits import LONGEST_SECONDS, Limits
 from shared import subjects
@@ -27,6 +28,8 @@ class Key:
         self.mark = mark
         """The key's fingerprint."""
         self.limits = limits
+        self.on_pause: Callable[[], None] = lambda: None
+        """Called when the key is paused, here or by another."""
         self._bus = bus
         self._provider = provider
         self._producer = producer
@@ -41,7 +44,7 @@ class Key:
 
     async def pause(self, seconds: float, reason: str) -> None:
         """Stop using the key for so long, here and at all other producers of it."""
-        self.limits.pause(seconds)
+        self._pause(seconds)
         message = Pause(
             provider=self._provider,
             key=self.mark,
@@ -54,7 +57,11 @@ class Key:
 
     async def _on_pause(self, pause: Pause) -> None:
         if pause.key == self.mark and pause.producer != self._producer:
-            self.limits.pause(pause.seconds)
+            self._pause(pause.seconds)
+
+    def _pause(self, seconds: float) -> None:
+        self.limits.pause(seconds)
+        self.on_pause()
 
     async def _on_presence(self, presence: Presence) -> None:
         moment = time.monotonic()

@@ -26,6 +26,7 @@ class Loop:
         self._memory = Memory()
         self._jobs: set[asyncio.Task[None]] = set()
         self.announcer = Announcer(producer.bus, self.presence)
+        producer.key.on_pause = self.announcer.changed
 
     async def run(self) -> None:
         """Work until cancelled; tasks in hand are then given back at once."""

@@ -80,10 +80,10 @@ class ModelError(Exception):
 
 
 class Adapter(Protocol):
-    """A provider's models. A new one is a file in this folder with a `build` function, and a line in `registry`."""
+    """A provider's models. A new one is a file in this folder, called as the provider is, with a `build` function."""
 
     def complete(self, task: Task) -> AsyncGenerator[str | Opened | End, None]:
-        """Ask `task.model` once for `task.count` attributes and give the answer's text as it comes. Raises ModelError.
+        """Ask `task.model` once, and give the answer's text as it comes. Raises ModelError.
 
         Closing the generator ends the call at the provider too.
         """
