@@ -41,6 +41,7 @@ async def serve(
                     follow_runs(running.bus, view),
                     follow_log(running.bus, view),
                     watch_orchestrator(running.bus, view),
+                    view.clients.drop_stalled(),
                     _until_ended(serving),
                 )
     finally:

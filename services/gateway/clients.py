@@ -1,8 +1,14 @@
 """The event streams that are open, and how many there may be."""
 
+import asyncio
 import contextlib
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator
+
+import anyio
+from starlette.types import Message, Send
 
 from services.gateway.problems import Problem
 
@@ -12,6 +18,9 @@ MAX_CLIENTS = 1000
 MAX_PER_ADDRESS = 64
 """Of them from one address: an office behind one, but not one page gone wild. Behind a proxy all come from its address."""
 
+SEND_SECONDS = 5.0
+"""A client that takes nothing for this long is dropped; it comes back with its last id and misses nothing."""
+
 SHORTEST_GAP = 0.01
 """Seconds between two writes to one client: what comes meanwhile goes out together."""
 
@@ -19,14 +28,35 @@ GAP_PER_CLIENT = 0.0001
 """Added for each open stream: 1,000 clients get 10,000 writes a second in all, which one core can do."""
 
 
+class Client:
+    """One open event stream, and since when it has been sending."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._sending_since = math.inf
+        self.scope = anyio.CancelScope()
+
+    async def send(self, message: Message) -> None:
+        self._sending_since = time.monotonic()
+        await self._send(message)
+        self._sending_since = math.inf
+
+    def stalled(self, now: float) -> bool:
+        return now - self._sending_since > SEND_SECONDS
+
+
 class Clients:
-    """Counts the open event streams, in all and for each address."""
+    """The open event streams, in all and for each address."""
 
     def __init__(self, per_address: int = MAX_PER_ADDRESS, limit: int = MAX_CLIENTS) -> None:
         self._limit = limit
         self._per_address = per_address
-        self._open: Counter[str] = Counter()
-        self.open = 0
+        self._of_address: Counter[str] = Counter()
+        self._open: set[Client] = set()
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
 
     @property
     def gap(self) -> float:
@@ -34,20 +64,31 @@ class Clients:
         return SHORTEST_GAP + GAP_PER_CLIENT * self.open
 
     @contextlib.contextmanager
-    def one_more(self, address: str) -> Iterator[None]:
-        self.open += 1
-        self._open[address] += 1
+    def one_more(self, address: str, send: Send) -> Iterator[Client]:
+        """Hold a place for a client. Ends quietly, with its scope cancelled, when the client stalls."""
+        client = Client(send)
+        self._open.add(client)
+        self._of_address[address] += 1
         try:
-            yield
+            with client.scope:
+                yield client
         finally:
-            self.open -= 1
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+            self._open.remove(client)
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
 
     def require_room(self, address: str) -> None:
         """Raises Problem when a cap is reached."""
         if self.open >= self._limit:
             raise Problem(503, f"{self._limit} clients are watching already; try again later.")
-        if self._open[address] >= self._per_address:
+        if self._of_address[address] >= self._per_address:
             raise Problem(503, f"{self._per_address} clients of your address are watching already; close one.")
+
+    async def drop_stalled(self) -> None:
+        """Look every second for clients that take nothing: one look at all of them costs less than a timer for every send."""
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for client in [client for client in self._open if client.stalled(now)]:
+                client.scope.cancel()

@@ -2,12 +2,11 @@
 
 import structlog
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.clients import Clients
+from services.gateway.clients import SEND_SECONDS, Clients
 from services.gateway.follower import Follower
 from services.gateway.frames import parse_event_id
 from services.gateway.metrics import Metrics, metrics_of
@@ -21,26 +20,22 @@ from shared.streams import RESULTS
 
 log = structlog.get_logger()
 
-SEND_SECONDS = 5.0
-"""A client that takes nothing for this long is dropped; it comes back with its last id and misses nothing."""
-
 
 class EventStream(EventSourceResponse):
     """Pre-rendered events to one client. The heartbeats are events of ours, so that the page sees them too."""
 
     def __init__(self, follower: Follower, clients: Clients, address: str, metrics: Metrics) -> None:
-        super().__init__(follower.events(), ping=0, send_timeout=SEND_SECONDS)
+        super().__init__(follower.events(), ping=0)
         self._clients = clients
         self._address = address
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._clients.one_more(self._address):
-            try:
-                await super().__call__(scope, receive, send)
-            except SendTimeoutError:  # its socket is closed by TCP_USER_TIMEOUT, see server.listen
-                self._metrics.dropped.inc()
-                log.info("client.stalled", path=scope["path"], seconds=SEND_SECONDS)
+        with self._clients.one_more(self._address, send) as client:
+            await super().__call__(scope, receive, client.send)
+        if client.scope.cancelled_caught:  # its socket is closed by TCP_USER_TIMEOUT, see server.listen
+            self._metrics.dropped.inc()
+            log.info("client.stalled", path=scope["path"], seconds=SEND_SECONDS)
 
 
 async def events(request: Request) -> Response:

@@ -3,15 +3,16 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import structlog
 
 from services.gateway import frames
 from services.gateway.bell import wait
-from services.gateway.frames import Frame
+from services.gateway.frames import Chunk
 from services.gateway.known_runs import KnownRun
+from services.gateway.log_tail import CHUNK_FRAMES
 from services.gateway.metrics import Metrics
 from services.gateway.run_view import run_view
 from services.gateway.view import View
@@ -24,8 +25,8 @@ log = structlog.get_logger()
 HEARTBEAT_SECONDS = 15.0
 """Between heartbeats: a page that hears nothing for two of them knows that its connection is dead."""
 
-CHUNK_FRAMES = 100
-"""Frames sent at once, about 40 KB: a slow line gets it through within the time a send may take."""
+TURN_EVENTS = 400
+"""Events that one client gets in a row before it is the others' turn."""
 
 RETRY_SECONDS = 0.5
 """Before the log is read again after the bus failed."""
@@ -52,6 +53,8 @@ class Follower:
         self._duplicates = duplicates
         self._epoch = view.log.epoch
         self._generation = view.log.generation
+        self._uncounted = 0
+        """Events sent and not yet counted."""
         self._done = False
         self._changes = known.changes
         self._snapshots = 0
@@ -59,8 +62,8 @@ class Follower:
 
     async def events(self) -> AsyncIterator[bytes]:
         """The stream, until the run has ended, the client's time is over, or the gateway closes."""
-        yield frames.opening(1000 + secrets.randbelow(3000))  # spread, so that clients of a restart do not come as one
-        yield frames.hello(run_view(self._known.state))
+        retry = 1000 + secrets.randbelow(3000)  # spread, so that clients of a restart do not come as one
+        yield frames.opening(retry) + frames.hello(run_view(self._known.state))
         heartbeat = time.monotonic() + HEARTBEAT_SECONDS
         while self._watched():
             ticket = self._known.bell.ticket()
@@ -72,9 +75,12 @@ class Follower:
                 async with aclosing(self._log()) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                        if self._uncounted >= TURN_EVENTS:
+                            await self._end_turn()
             except BusError as error:
                 log.warning("history.interrupted", run=self._run, error=str(error))
                 pause = RETRY_SECONDS
+            await self._end_turn()
             if self._done:
                 return
             if self._known.ended and await self._lost_its_end():
@@ -123,7 +129,7 @@ class Follower:
                 async with aclosing(self._stored()) as chunks:
                     async for chunk in chunks:
                         yield chunk
-            elif found := tail.after(self._run, self._place, CHUNK_FRAMES, duplicates=self._duplicates):
+            elif found := tail.next_chunk(self._run, self._place, duplicates=self._duplicates):
                 yield self._take(found)
             else:
                 self._place = max(self._place, tail.head)
@@ -138,8 +144,8 @@ class Follower:
         async with aclosing(self._bus.history(RESULTS.name or "", wanted, self._place)) as batches:
             async for batch in batches:
                 rendered = [frame for stored in batch if (frame := frames.decision(stored, self._epoch))]
-                for chunk in _chunks(rendered):
-                    yield self._take(chunk)
+                for first in range(0, len(rendered), CHUNK_FRAMES):
+                    yield self._take(frames.chunk(rendered[first : first + CHUNK_FRAMES]))
         self._place = max(self._place, end)
 
     async def _lost_its_end(self) -> bool:
@@ -149,14 +155,18 @@ class Follower:
         except BusError:
             return False
 
-    def _take(self, found: Sequence[Frame]) -> bytes:
-        """Move the client's place over these frames, which are sent next."""
-        self._place = found[-1].sequence
-        self._done = found[-1].last
-        self._metrics.sent.inc(len(found))
-        return b"".join(frame.data for frame in found)
+    def _take(self, chunk: Chunk) -> bytes:
+        """Move the client's place over these events, which are sent next."""
+        self._place, self._done = chunk.sequence, chunk.last
+        self._uncounted += chunk.events
+        return chunk.data
 
+    async def _end_turn(self) -> None:
+        """Count what was sent, and let others have theirs.
 
-def _chunks(rendered: list[Frame]) -> Iterator[list[Frame]]:
-    for first in range(0, len(rendered), CHUNK_FRAMES):
-        yield rendered[first : first + CHUNK_FRAMES]
+        A send returns at once while there is room, or when the connection is lost: without a pause the others would wait until
+        this client has everything, and it would be given all of it though nobody is there any more.
+        """
+        self._metrics.sent.inc(self._uncounted)
+        self._uncounted = 0
+        await asyncio.sleep(0)

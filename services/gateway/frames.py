@@ -1,6 +1,7 @@
 """Server-sent events as bytes, rendered once for all clients."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,21 @@ class Frame(NamedTuple):
     data: bytes
     last: bool = False
     """Nothing follows: the run has ended."""
+
+
+class Chunk(NamedTuple):
+    """Some events of a run's log that are sent at once."""
+
+    sequence: int
+    """Of the last of them."""
+    data: bytes
+    events: int
+    last: bool
+
+
+def chunk(found: Sequence[Frame]) -> Chunk:
+    """These frames, of which there is one at least, as one piece."""
+    return Chunk(found[-1].sequence, b"".join([frame.data for frame in found]), len(found), found[-1].last)
 
 
 class AcceptedEvent(msgspec.Struct):

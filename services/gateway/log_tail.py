@@ -6,13 +6,19 @@ from heapq import merge
 from itertools import islice
 from operator import attrgetter
 
-from services.gateway.frames import Frame
+from services.gateway.frames import Chunk, Frame, chunk
 
 TAIL_BYTES = 16 * 1024 * 1024
 """Frames kept of each kind, of all runs together: about 40,000 attributes. Who is further behind reads the stream."""
 
 TAIL_ENTRIES = 20_000
 """Entries of the log that a gateway reads when it starts, so that most clients that come back find their place."""
+
+CHUNK_FRAMES = 100
+"""Frames sent at once, about 40 KB: a slow line gets it through within the time a send may take."""
+
+MAX_CHUNKS = 64
+"""Pieces kept for the next client, about 2.5 MB."""
 
 _sequence = attrgetter("sequence")
 
@@ -112,6 +118,8 @@ class Log:
     def __init__(self, max_bytes: int = TAIL_BYTES) -> None:
         self._accepted = LogTail(max_bytes)
         self._aside = LogTail(max_bytes)
+        self._chunks: dict[tuple[str, int, bool], tuple[int, Chunk]] = {}
+        """By where they begin, with the head as it was: a chunk that is full stays as it is, another may have grown since."""
 
     @property
     def epoch(self) -> str:
@@ -132,6 +140,7 @@ class Log:
         """Forget everything and hold what a log has above sequence `floor`."""
         self._accepted.begin(epoch, floor)
         self._aside.begin(epoch, floor)
+        self._chunks.clear()
 
     def add(self, run: str, frame: Frame, *, aside: bool = False) -> None:
         """Take the next frame of the log."""
@@ -149,8 +158,24 @@ class Log:
         accepted = self._accepted.floor(run)
         return max(accepted, self._aside.floor(run)) if duplicates else accepted
 
-    def after(self, run: str, sequence: int, limit: int, *, duplicates: bool) -> list[Frame]:
-        """The next frames of a run above a sequence that is not below its floor."""
+    def next_chunk(self, run: str, sequence: int, *, duplicates: bool) -> Chunk | None:
+        """The next frames of a run above a sequence that is not below its floor, as one piece; None if there are none.
+
+        Clients that watch one run are mostly at the same place, so a piece is put together once and sent to all of them.
+        """
+        place = (run, sequence, duplicates)
+        if (known := self._chunks.get(place)) and (known[0] == self.head or known[1].events == CHUNK_FRAMES):
+            return known[1]
+        found = self._after(run, sequence, CHUNK_FRAMES, duplicates=duplicates)
+        if not found:
+            return None
+        made = chunk(found)
+        self._chunks[place] = (self.head, made)
+        while len(self._chunks) > MAX_CHUNKS:
+            del self._chunks[next(iter(self._chunks))]
+        return made
+
+    def _after(self, run: str, sequence: int, limit: int, *, duplicates: bool) -> list[Frame]:
         accepted = self._accepted.after(run, sequence, limit)
         if not duplicates:
             return accepted

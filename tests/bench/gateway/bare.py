@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from services.gateway.follower import CHUNK_FRAMES
+from services.gateway.log_tail import CHUNK_FRAMES
 from services.gateway.server import address, listen, make_server
 
 

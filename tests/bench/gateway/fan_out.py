@@ -12,10 +12,10 @@ import httpx
 from tests.bench.gateway.stage import Stage, stage
 from tests.bench.gateway.watchers import watchers
 
-CASES = {100: 10_000, 1000: 2_000}
+CASES = {100: 20_000, 1000: 5_000}
 """Attributes that each so many clients get."""
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def measure() -> dict[str, dict[str, float]]:

@@ -92,7 +92,9 @@ async def stage() -> AsyncIterator[Stage]:
         try:
             assert process.stderr is not None
             port = int(msgspec.json.decode(await process.stderr.readline())["url"].rsplit(":", 1)[1])
+            reading = asyncio.create_task(process.stderr.read())  # or a gateway that logs much would wait for us
             yield Stage(bus, server.url, process, port)
+            reading.cancel()
         finally:
             await end(process)
             await bus.close()
@@ -107,4 +109,4 @@ async def start(module: str, environment: dict[str, str]) -> asyncio.subprocess.
 async def end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.terminate()
-    await process.communicate()
+    await process.wait()

@@ -1,8 +1,10 @@
 """The tail keeps what fits, never goes back, and always knows what it lacks."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway import log_tail
 from services.gateway.frames import Frame
 from services.gateway.log_tail import Log, LogTail
 
@@ -81,15 +83,27 @@ def test_above_its_floor_nothing_is_ever_missing(runs: list[str], max_bytes: int
 def test_duplicates_are_there_for_who_asks_and_for_nobody_else(
     kinds: list[tuple[str, bool]], max_bytes: int, limit: int
 ) -> None:
-    log = Log(max_bytes)
-    log.begin("epoch", 0)
-    for sequence, (run, duplicate) in enumerate(kinds, start=1):
-        log.add(run, frame(sequence), aside=duplicate)
-        assert log.head == sequence
-    for duplicates in (False, True):
-        written = [n for n, (run, duplicate) in enumerate(kinds, start=1) if run == "a" and (duplicates or not duplicate)]
-        place, got = log.floor("a", duplicates=duplicates), []
-        while found := log.after("a", place, limit, duplicates=duplicates):
-            got += sequences(found)
-            place = got[-1]
-        assert got == [one for one in written if one > log.floor("a", duplicates=duplicates)]
+    """Asked after every entry, as live clients do, so that pieces made before must have grown with the log."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_tail, "CHUNK_FRAMES", limit)
+        patch.setattr(log_tail, "MAX_CHUNKS", 3)
+        log = Log(max_bytes)
+        log.begin("epoch", 0)
+        for head, (run, duplicate) in enumerate(kinds, start=1):
+            log.add(run, Frame(head, f"{head} ".encode()), aside=duplicate)
+            assert log.head == head
+            for duplicates in (False, True):
+                written = [n for n, (r, d) in enumerate(kinds[:head], start=1) if r == "a" and (duplicates or not d)]
+                floor = log.floor("a", duplicates=duplicates)
+                assert read(log, floor, duplicates=duplicates) == [one for one in written if one > floor]
+
+
+def read(log: Log, place: int, *, duplicates: bool) -> list[int]:
+    """What a client of run a gets from a place on, as the sequences that stand in the frames."""
+    got: list[int] = []
+    while chunk := log.next_chunk("a", place, duplicates=duplicates):
+        found = [int(number) for number in chunk.data.split()]
+        assert (chunk.events, chunk.sequence) == (len(found), found[-1])
+        got += found
+        place = chunk.sequence
+    return got
