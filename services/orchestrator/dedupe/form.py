@@ -160,7 +160,7 @@ def _plainly_written(text: str, written: list[str]) -> Form:
         camel=_NO_CAMEL,
         gloss=("", ""),
         numbers=tuple(sorted(filter(str.isdigit, stems))),
-        all_names=all(word in capitalised or word in FUNCTION_WORDS for word in words),
+        all_names=capitalised.issuperset(words) or all(word in capitalised or word in FUNCTION_WORDS for word in words),
     )
 
 

@@ -91,7 +91,7 @@ class Judge:
 
     def ordinary(self, parts: Parts) -> bool:
         """Whether what the two do not share is all ordinary English words, whose meaning a model can know."""
-        return all(self._lexicon.common(word) for word in (*parts.ours, *parts.theirs))
+        return all(map(self._lexicon.common, parts.ours)) and all(map(self._lexicon.common, parts.theirs))
 
     def _gloss(self, a: Form, b: Form) -> Why | None:
         (head, gloss), (other_head, other_gloss) = a.gloss, b.gloss

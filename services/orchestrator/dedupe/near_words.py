@@ -1,6 +1,7 @@
 """Words one slip away from a word, among all words of the accepted attributes."""
 
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from rapidfuzz import process
@@ -45,7 +46,8 @@ class NearWords:
         known = self._lexicon.known(word)
         for others_known in (False,) if known else (False, True):
             halves = self._halves[others_known]
-            others = {other for half in around if half in halves for other in halves[half]}
+            there = [halves[half] for half in around if half in halves]
+            others = set(chain.from_iterable(there)) if there else set()
             others.discard(word)
             if others:
                 furthest = FURTHEST if known != others_known and len(word) >= LONG else 1  # further ones are no slips
