@@ -50,7 +50,7 @@ async def events(request: Request) -> Response:
     duplicates = flag(request, "duplicates")
     known = await view.require_run(request.path_params["run"])
     bus = view.require_bus()
-    if not view.log.epoch:
+    if not view.list.epoch:
         raise Problem(503, NO_STREAMS)
     last_id = request.headers.get("last-event-id") or request.query_params.get("last_id", "")
     place = await _place(view, bus, last_id) if last_id else 0
@@ -63,9 +63,9 @@ async def events(request: Request) -> Response:
 async def _place(view: View, bus: Bus, last_id: str) -> int | None:
     """The place that an event id means in the present log, or None if it means none."""
     parsed = parse_event_id(last_id)
-    if parsed is None or parsed[0] != view.log.epoch:
+    if parsed is None or parsed[0] != view.list.epoch:
         return None
-    if parsed[1] > view.log.head and parsed[1] > (await _ask_log(bus)):
+    if parsed[1] > view.list.head and parsed[1] > (await _ask_log(bus)):
         return None
     return parsed[1]
 

@@ -59,7 +59,8 @@ async def follow_log(bus: Bus, view: View) -> None:
         end = head.last
         floor = max(0, end - TAIL_ENTRIES)
         view.current = floor == end
-        view.log.begin(head.epoch, floor)
+        view.list.begin(head.epoch, floor)
+        view.whole.begin(head.epoch, floor)
         for known in view.runs:
             known.bell.ring()
         return floor
@@ -77,11 +78,14 @@ async def follow_log(bus: Bus, view: View) -> None:
 def _show(stored: Stored, view: View) -> str:
     """Put an entry of the log into the tail; returns its run, or nothing when there is nothing to show."""
     kind, run = subjects.decision(stored.subject)
-    frame = frames.decision(stored, view.log.epoch)
+    frame = frames.decision(stored, view.list.epoch)
+    if frame and kind not in frames.ASIDE:
+        view.list.add(run, frame)
+    view.list.skip(stored.sequence)
     if frame is None:
-        view.log.skip(stored.sequence)
+        view.whole.skip(stored.sequence)
         return ""
-    view.log.add(run, frame, aside=kind in frames.ASIDE)
+    view.whole.add(run, frame)
     if frame.last and (known := view.runs.get(run)):
         known.finish(decode(Finished, stored.data))
     return run

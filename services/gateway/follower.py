@@ -51,8 +51,9 @@ class Follower:
         """Sequence of the log up to which the client has everything of its run."""
         self._reset = reset
         self._duplicates = duplicates
-        self._epoch = view.log.epoch
-        self._generation = view.log.generation
+        self._tail = view.whole if duplicates else view.list
+        self._epoch = self._tail.epoch
+        self._generation = self._tail.generation
         self._uncounted = 0
         """Events sent and not yet counted."""
         self._done = False
@@ -102,7 +103,7 @@ class Follower:
 
     def _starts_over(self) -> bool:
         """Whether what the client has is of another log: it must drop that and gets everything from the start."""
-        tail = self._view.log
+        tail = self._tail
         if tail.generation != self._generation:
             self._epoch, self._generation = tail.epoch, tail.generation
             self._place = 0
@@ -123,13 +124,13 @@ class Follower:
 
     async def _log(self) -> AsyncGenerator[bytes, None]:
         """All that the log has of the run beyond the client's place."""
-        tail = self._view.log
+        tail = self._tail
         while not self._done and self._watched() and tail.generation == self._generation:
-            if self._place < tail.floor(self._run, duplicates=self._duplicates):
+            if self._place < tail.floor(self._run):
                 async with aclosing(self._stored()) as chunks:
                     async for chunk in chunks:
                         yield chunk
-            elif found := tail.next_chunk(self._run, self._place, duplicates=self._duplicates):
+            elif found := tail.after(self._run, self._place):
                 yield self._take(found)
             else:
                 self._place = max(self._place, tail.head)

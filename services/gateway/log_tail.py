@@ -1,15 +1,12 @@
-"""The newest part of the log, as frames ready to send."""
+"""The newest part of the log, in pieces ready to send."""
 
 from bisect import bisect_right
 from collections import deque
-from heapq import merge
-from itertools import islice
-from operator import attrgetter
 
-from services.gateway.frames import Chunk, Frame, chunk
+from services.gateway.frames import Chunk, Frame
 
 TAIL_BYTES = 16 * 1024 * 1024
-"""Frames kept of each kind, of all runs together: about 40,000 attributes. Who is further behind reads the stream."""
+"""Frames kept for each kind of client, of all runs: about 40,000 attributes. Who is further behind reads the stream."""
 
 TAIL_ENTRIES = 20_000
 """Entries of the log that a gateway reads when it starts, so that most clients that come back find their place."""
@@ -17,42 +14,77 @@ TAIL_ENTRIES = 20_000
 CHUNK_FRAMES = 100
 """Frames sent at once, about 40 KB: a slow line gets it through within the time a send may take."""
 
-MAX_CHUNKS = 64
-"""Pieces kept for the next client, about 2.5 MB."""
 
-_sequence = attrgetter("sequence")
+class _Piece:
+    """Up to `CHUNK_FRAMES` frames that follow each other, as one run of bytes that all clients are sent."""
+
+    def __init__(self) -> None:
+        self._data: bytes | bytearray = bytearray()
+        self._sequences: list[int] = []
+        self._ends: list[int] = []
+        self._last = False
+
+    @property
+    def full(self) -> bool:
+        return len(self._sequences) >= CHUNK_FRAMES
+
+    @property
+    def sequence(self) -> int:
+        """Of its last frame."""
+        return self._sequences[-1]
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def add(self, frame: Frame) -> None:
+        self._data += frame.data
+        self._sequences.append(frame.sequence)
+        self._ends.append(len(self._data))
+        self._last = frame.last
+        if self.full:
+            self._data = bytes(self._data)  # from now on it is sent as it is, without being copied for each client
+
+    def after(self, sequence: int) -> Chunk:
+        """What follows a sequence that is below its last."""
+        skipped = bisect_right(self._sequences, sequence)
+        data = self._data[self._ends[skipped - 1] :] if skipped else self._data
+        return Chunk(self.sequence, bytes(data), len(self._sequences) - skipped, self._last)
 
 
-class _Tail:
-    """The newest frames of one run, oldest first."""
+class _RunTail:
+    """The newest pieces of one run, oldest first."""
 
     def __init__(self, floor: int) -> None:
         self.floor = floor
-        self._frames: list[Frame] = []
-        self._start = 0  # frames below it are gone; cutting them off one by one would move all the others each time
+        self._pieces: deque[_Piece] = deque()
+        self._ends: deque[int] = deque()
 
     def __len__(self) -> int:
-        return len(self._frames) - self._start
+        return len(self._pieces)
 
-    def add(self, frame: Frame) -> None:
-        self._frames.append(frame)
+    def add(self, frame: Frame) -> bool:
+        """Add a frame; returns whether it begins a new piece."""
+        begins = not self._pieces or self._pieces[-1].full
+        if begins:
+            self._pieces.append(_Piece())
+            self._ends.append(0)
+        self._pieces[-1].add(frame)
+        self._ends[-1] = frame.sequence
+        return begins
 
-    def drop_oldest(self) -> Frame:
-        frame = self._frames[self._start]
-        self._start += 1
-        self.floor = frame.sequence
-        if self._start > 1000 and self._start * 2 > len(self._frames):
-            del self._frames[: self._start]
-            self._start = 0
-        return frame
+    def drop_oldest(self) -> _Piece:
+        piece = self._pieces.popleft()
+        self.floor = self._ends.popleft()
+        return piece
 
-    def after(self, sequence: int, limit: int) -> list[Frame]:
-        first = bisect_right(self._frames, sequence, lo=self._start, key=_sequence)
-        return list(islice(self._frames, first, first + limit))
+    def after(self, sequence: int) -> Chunk | None:
+        place = bisect_right(self._ends, sequence)
+        return self._pieces[place].after(sequence) if place < len(self._pieces) else None
 
 
 class LogTail:
-    """Frames of the log's newest entries. A client needs no queue: its place is a sequence, and `after` gives what follows."""
+    """The log's newest entries. A client needs no queue: its place is a sequence, and `after` gives what follows."""
 
     def __init__(self, max_bytes: int = TAIL_BYTES) -> None:
         self.epoch = ""
@@ -65,7 +97,8 @@ class LogTail:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._order: deque[str] = deque()
-        self._runs: dict[str, _Tail] = {}
+        """The run of each piece, in the order in which they began."""
+        self._runs: dict[str, _RunTail] = {}
 
     def begin(self, epoch: str, floor: int) -> None:
         """Forget everything and hold what a log has above sequence `floor`."""
@@ -82,9 +115,9 @@ class LogTail:
             return
         self.head = frame.sequence
         if run not in self._runs:
-            self._runs[run] = _Tail(self._floor)
-        self._runs[run].add(frame)
-        self._order.append(run)
+            self._runs[run] = _RunTail(self._floor)
+        if self._runs[run].add(frame):
+            self._order.append(run)
         self._bytes += len(frame.data)
         while self._bytes > self._max_bytes:
             self._drop_oldest()
@@ -98,85 +131,15 @@ class LogTail:
         tail = self._runs.get(run)
         return tail.floor if tail else self._floor
 
-    def after(self, run: str, sequence: int, limit: int) -> list[Frame]:
-        """The next frames of a run above a sequence that is not below its floor."""
+    def after(self, run: str, sequence: int) -> Chunk | None:
+        """The next frames of a run above a sequence that is not below its floor; None if there are none."""
         tail = self._runs.get(run)
-        return tail.after(sequence, limit) if tail else []
+        return tail.after(sequence) if tail else None
 
     def _drop_oldest(self) -> None:
         run = self._order.popleft()
-        frame = self._runs[run].drop_oldest()
-        self._bytes -= len(frame.data)
-        self._floor = frame.sequence
+        piece = self._runs[run].drop_oldest()
+        self._bytes -= piece.size
+        self._floor = max(self._floor, piece.sequence)
         if not len(self._runs[run]):
             del self._runs[run]
-
-
-class Log:
-    """What the log holds of late: the list, and aside from it, since few ask for them, what is told of duplicates."""
-
-    def __init__(self, max_bytes: int = TAIL_BYTES) -> None:
-        self._accepted = LogTail(max_bytes)
-        self._aside = LogTail(max_bytes)
-        self._chunks: dict[tuple[str, int, bool], tuple[int, Chunk]] = {}
-        """By where they begin, with the head as it was: a chunk that is full stays as it is, another may have grown since."""
-
-    @property
-    def epoch(self) -> str:
-        """Of the log that is read; empty until there is one."""
-        return self._accepted.epoch
-
-    @property
-    def generation(self) -> int:
-        """Rises whenever the log is read anew: places of another generation mean nothing."""
-        return self._accepted.generation
-
-    @property
-    def head(self) -> int:
-        """Sequence up to which the log has been read."""
-        return self._accepted.head
-
-    def begin(self, epoch: str, floor: int) -> None:
-        """Forget everything and hold what a log has above sequence `floor`."""
-        self._accepted.begin(epoch, floor)
-        self._aside.begin(epoch, floor)
-        self._chunks.clear()
-
-    def add(self, run: str, frame: Frame, *, aside: bool = False) -> None:
-        """Take the next frame of the log."""
-        kind, other = (self._aside, self._accepted) if aside else (self._accepted, self._aside)
-        kind.add(run, frame)
-        other.skip(frame.sequence)
-
-    def skip(self, sequence: int) -> None:
-        """Note that the log was read up to here, though there is nothing to show for it."""
-        self._accepted.skip(sequence)
-        self._aside.skip(sequence)
-
-    def floor(self, run: str, *, duplicates: bool) -> int:
-        """Frames of this run above the floor are all here, up to `head`; those at or below may be gone."""
-        accepted = self._accepted.floor(run)
-        return max(accepted, self._aside.floor(run)) if duplicates else accepted
-
-    def next_chunk(self, run: str, sequence: int, *, duplicates: bool) -> Chunk | None:
-        """The next frames of a run above a sequence that is not below its floor, as one piece; None if there are none.
-
-        Clients that watch one run are mostly at the same place, so a piece is put together once and sent to all of them.
-        """
-        place = (run, sequence, duplicates)
-        if (known := self._chunks.get(place)) and (known[0] == self.head or known[1].events == CHUNK_FRAMES):
-            return known[1]
-        found = self._after(run, sequence, CHUNK_FRAMES, duplicates=duplicates)
-        if not found:
-            return None
-        made = chunk(found)
-        self._chunks[place] = (self.head, made)
-        while len(self._chunks) > MAX_CHUNKS:
-            del self._chunks[next(iter(self._chunks))]
-        return made
-
-    def _after(self, run: str, sequence: int, limit: int, *, duplicates: bool) -> list[Frame]:
-        accepted = self._accepted.after(run, sequence, limit)
-        if not duplicates:
-            return accepted
-        return list(islice(merge(accepted, self._aside.after(run, sequence, limit), key=_sequence), limit))

@@ -35,7 +35,7 @@ class Metrics:
         """What is read off the view at the moment it is asked for."""
         view = self._view
         yield GaugeMetricFamily("chorus_gateway_clients", "Event streams that are open", view.clients.open)
-        yield GaugeMetricFamily("chorus_gateway_log_sequence", "Entry of RESULTS read last", view.log.head)
+        yield GaugeMetricFamily("chorus_gateway_log_sequence", "Entry of RESULTS read last", view.list.head)
         yield GaugeMetricFamily("chorus_gateway_ready", "Whether runs can be shown", int(view.ready))
         yield GaugeMetricFamily("chorus_gateway_bus_reconnects", "Times the bus was lost and found", view.reconnects)
         yield GaugeMetricFamily("chorus_orchestrator_up", "Whether an orchestrator answers", int(view.orchestrator))

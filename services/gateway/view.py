@@ -3,7 +3,7 @@
 from services.gateway.clients import Clients
 from services.gateway.known_runs import KnownRun, KnownRuns
 from services.gateway.live_producers import LiveProducers
-from services.gateway.log_tail import Log
+from services.gateway.log_tail import LogTail
 from services.gateway.problems import Problem
 from shared.bus import Bus, BusError, bucket_key, bucket_stream, decode
 from shared.messages import RunState
@@ -22,7 +22,10 @@ class View:
     def __init__(self, clients: Clients | None = None) -> None:
         self.runs = KnownRuns()
         self.producers = LiveProducers()
-        self.log = Log()
+        self.list = LogTail()
+        """What was accepted, and ends: what every client gets."""
+        self.whole = LogTail()
+        """And what is told of duplicates, for those who ask for it."""
         self.clients = clients or Clients()
         self.orchestrator = False
         """Whether one answers."""

@@ -13,7 +13,7 @@ import msgspec
 from services.gateway.__main__ import serve
 from services.gateway.clients import Clients
 from services.gateway.feeds import ORCHESTRATOR_PING, Ping
-from services.gateway.log_tail import Log
+from services.gateway.log_tail import LogTail
 from services.gateway.rates import Rate, Rates
 from services.gateway.server import address, listen
 from services.gateway.settings import GatewaySettings
@@ -246,7 +246,7 @@ async def gateway(
     listener = listen("127.0.0.1", 0)
     view = View(clients)
     if tail_bytes:
-        view.log = Log(tail_bytes)
+        view.list, view.whole = LogTail(tail_bytes), LogTail(tail_bytes)
     rates = rates or Rates(changes=Rate(10_000, 10_000), reads=Rate(10_000, 10_000))
     settings = GatewaySettings(nats_url=nats_url, port=0, log_level="error", **more)
     serving = asyncio.ensure_future(serve(settings, variables or {}, listener, view, rates))
