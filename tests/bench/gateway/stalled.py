@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ FILLING_SECONDS = 2.0
 live ones are timed, about two seconds later."""
 
 PER_SECOND, AT_ONCE = 10, 10
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def measure() -> dict[str, float]:
@@ -34,25 +35,29 @@ async def measure() -> dict[str, float]:
         await gateway.read_up()
         process = psutil.Process(gateway.process.pid)
         before = process.num_fds()
-        alone, beside, freed = [], [], []
+        alone: list[list[float]] = []
+        beside: list[list[float]] = []
+        freed: list[float] = []
         async with watchers(gateway.port, LIVE) as found:
             await listen(gateway, run, found)
             open_with_live = process.num_fds()
             for _ in range(ROUNDS):
-                alone += await publish(gateway, run, found)
+                alone.append(await publish(gateway, run, found))
+                began = time.monotonic()
                 with stalled_clients(gateway, run):
                     await asyncio.sleep(FILLING_SECONDS)
-                    beside += await publish(gateway, run, found)
-                    freed.append(await until_closed(process, open_with_live))
+                    beside.append(await publish(gateway, run, found))
+                    await until_closed(process, open_with_live)
+                    freed.append(time.monotonic() - began)
         back = await until_closed(process, before + 3)
-    p99 = percentile(beside, 0.99)
+    live, ceiling = typical(beside, 0.99), typical(alone, 0.99)
     return {
-        "live_p99_ms": round(p99, 1),
-        "ceiling_p99_ms": round(percentile(alone, 0.99), 1),
-        "ratio": round(p99 / percentile(alone, 0.99), 2),
-        "live_p50_ms": round(percentile(beside, 0.5), 1),
-        "ceiling_p50_ms": round(percentile(alone, 0.5), 1),
-        "stalled_sockets_closed_after_s": round(max(freed), 1),
+        "live_p99_ms": round(live, 1),
+        "ceiling_p99_ms": round(ceiling, 1),
+        "ratio": round(live / ceiling, 2),
+        "live_p50_ms": round(typical(beside, 0.5), 1),
+        "ceiling_p50_ms": round(typical(alone, 0.5), 1),
+        "stalled_sockets_closed_within_s": round(max(freed), 1),
         "all_sockets_closed_after_s": round(back, 1),
     }
 
@@ -96,6 +101,11 @@ async def until_closed(process: psutil.Process, number: int) -> float:
     before = time.monotonic()
     await eventually(lambda: process.num_fds() <= number, 30)
     return time.monotonic() - before
+
+
+def typical(rounds: list[list[float]], share: float) -> float:
+    """The median over the rounds: one of them may meet with something else that the machine does."""
+    return statistics.median(percentile(delays, share) for delays in rounds)
 
 
 def percentile(values: list[float], share: float) -> float:
