@@ -117,7 +117,7 @@ async def test_a_limit_that_the_headers_say_is_used_up_is_waited_for(bus: Bus, s
 
 
 async def test_producers_of_a_key_divide_its_limit(bus: Bus, server: VendorServer) -> None:
-    minute = 2.0
+    minute = 4.0
     limits = [Limits(6, minute=minute) for _ in range(2)]
     async with (
         producing(bus, server.gemini, limits=limits[0]),
@@ -126,7 +126,8 @@ async def test_producers_of_a_key_divide_its_limit(bus: Bus, server: VendorServe
         await eventually(lambda: [part.sharers for part in limits] == [2, 2])
         await give(bus, *(a_task("gemini", number, count=1) for number in range(12)))
         done = await reported(bus, "gemini", 12)
-    assert server.ledger.most_within(minute * 0.95, "gemini") <= 6
+    # A producer counts when it sends and the ledger when it hears: requests held up on a busy machine come closer together.
+    assert server.ledger.most_within(minute * 0.8, "gemini") <= 6
     assert {usage.producer for usage in done} == {"gemini-one", "gemini-two"}
     assert {usage.attempts for usage in done} == {1}
 
