@@ -37,7 +37,7 @@ from shared.messages import (
     next_digest,
     now,
 )
-from shared.service import Service
+from shared.service import Service, end
 from tests.conftest import eventually
 
 SPEC = RunSpec(topic="Paris attractions", providers=("random",))
@@ -254,9 +254,7 @@ async def gateway(
         async with httpx.AsyncClient(base_url=address(listener), timeout=10) as client:
             yield client
     finally:
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        await end([serving])  # again, if the cancellation met an arriving message and was lost
 
 
 @contextlib.asynccontextmanager
