@@ -24,6 +24,15 @@ MAX_ERROR = 300
 MAX_TOPIC = 200
 """Characters a topic may have: it stands in every prompt."""
 
+MAX_FACETS = 24
+"""Parts of a topic that a run keeps apart: each needs several calls before it can be judged."""
+
+MAX_FACET = 80
+"""Characters of a facet: a phrase that stands in a prompt and on the dashboard."""
+
+PARTS = ("avoid", "facets", "tail", "allocation", "probes", "stop", "judge")
+"""The parts of steering, each of which `RunSpec.strategy` can leave out."""
+
 Status = Literal["running", "paused", "stopping", "finished", "stopped", "failed"]
 ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
 
@@ -76,6 +85,14 @@ class RunSpec(Message, kw_only=True, frozen=True):
     request_size: Annotated[int, Meta(ge=1, le=500)] = 60
     """Attributes asked for per model call."""
     seed: Annotated[int, Meta(ge=0, lt=2**53)] = 0
+    objective: Literal["dollars", "seconds", "balanced"] = "balanced"
+    """What new attributes are weighed against when calls are shared out: their price, their time, or both alike."""
+    facets: Annotated[str, Meta(max_length=MAX_FACETS * (MAX_FACET + 2))] = "auto"
+    """Parts of the topic to ask for one at a time: "auto" (a model is asked for them), "none", or "museums; parks; cafés"."""
+    stop_below: Annotated[float, Meta(ge=0, le=1)] = 0
+    """Stop when less than this share of what the calls bring is new; 0: when they bring nothing new at all."""
+    strategy: Annotated[str, Meta(max_length=100)] = "all"
+    """The parts of steering that are used, of `PARTS`, separated by commas; "all" or "none"."""
 
     def __post_init__(self) -> None:
         if not self.topic.strip():
@@ -89,6 +106,25 @@ class RunSpec(Message, kw_only=True, frozen=True):
             raise ValueError(f"unknown provider {unknown[0]!r}; known are {', '.join(PROVIDERS)}")
         if len(set(self.providers)) != len(self.providers):
             raise ValueError("a provider is named twice")
+        for part in self.parts - set(PARTS):
+            raise ValueError(f"unknown part of the strategy {part!r}; known are all, none, {', '.join(PARTS)}")
+        if len(self.given_facets) > MAX_FACETS:
+            raise ValueError(f"{len(self.given_facets)} facets are named; the most is {MAX_FACETS}")
+        if any(len(facet) > MAX_FACET or not facet.isprintable() for facet in self.given_facets):
+            raise ValueError(f"a facet is one line of at most {MAX_FACET} characters")
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The parts of steering that are used."""
+        names = {part.strip() for part in self.strategy.split(",") if part.strip()}
+        return frozenset(PARTS) if names == {"all"} else frozenset(names - {"none"})
+
+    @property
+    def given_facets(self) -> tuple[str, ...]:
+        """The facets that the user names, each once; empty for "auto" and "none"."""
+        if self.facets.strip() in ("auto", "none"):
+            return ()
+        return tuple(dict.fromkeys(facet.strip() for facet in self.facets.split(";") if facet.strip()))
 
 
 class StartRun(Message, kw_only=True, frozen=True):
@@ -128,6 +164,10 @@ class Judgement(Message, kw_only=True, frozen=True):
     same: bool
 
 
+Kind = Literal["list", "adjudicate", "facets", "judge"]
+"""What a task asks a model for."""
+
+
 class Task(Message, kw_only=True, frozen=True):
     """One model call to make. `control.task.<provider>.<run>`, orchestrator to any idle producer of that provider."""
 
@@ -137,8 +177,9 @@ class Task(Message, kw_only=True, frozen=True):
     topic: str
     ordinal: Count
     """0 for the run's first call."""
-    kind: Literal["list", "adjudicate"] = "list"
-    """Ask for attributes, or whether the attributes of each pair are one and the same."""
+    kind: Kind = "list"
+    """Ask for attributes; whether the attributes of each pair are one and the same; for facets of the topic; or whether the
+    attributes of a sample belong to the topic."""
     pairs: list[Pair] = []
     """What to adjudicate; the judgements come back in the Usage."""
     count: Annotated[int, Meta(ge=1, le=500)] = 60
@@ -146,6 +187,13 @@ class Task(Message, kw_only=True, frozen=True):
     avoid: list[str] = []
     """What other producers found and is worth naming in the prompt, most important first."""
     facet: str = ""
+    """The part of the topic to keep to; empty: all of it."""
+    tail: bool = False
+    """Ask for what is seldom named rather than for what comes to mind first."""
+    probe: bool = False
+    """Ask as if nothing had been found yet, without avoid list and facet: what comes back tells how complete the list is."""
+    sample: dict[int, str] = {}
+    """Accepted attributes to judge, by ordinal."""
     model: str = ""
     """The model to call; empty means the producer's own default."""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 1.0
@@ -183,6 +231,10 @@ class Candidate(Message, kw_only=True, frozen=True):
     model: ModelName
     producer: Token
     facet: Annotated[str, Meta(max_length=200)] = ""
+    probe: bool = False
+    """The task was a probe."""
+    prompt: Annotated[str, Meta(max_length=64)] = ""
+    """Hash of the prompt's files: candidates with the same one were asked for in the same words."""
     at: str = ""
 
 
@@ -212,11 +264,14 @@ class Accepted(Message, kw_only=True, frozen=True):
     model: str
     producer: Token
     facet: str = ""
+    probe: bool = False
     near: Count = 0
     """Ordinal of the accepted attribute it may repeat, though it was kept; 0 when there is none."""
     near_text: str = ""
     near_score: float = 0
     """How near that one is, 0 to 1."""
+    near_why: str = ""
+    """In words, how the two differ."""
     at: str = ""
     digest: str = ""
     """SHA-256 over the previous digest and this text: two copies of a list agree if their last digests do."""
@@ -234,10 +289,14 @@ class Duplicate(Message, kw_only=True, frozen=True):
     of_text: str
     tier: str
     score: float
+    why: str = ""
+    """In words, what makes the two one."""
     task: Token
     provider: Token
     model: str
     producer: Token
+    facet: str = ""
+    probe: bool = False
     at: str = ""
 
 
@@ -288,6 +347,20 @@ class Usage(Message, kw_only=True, frozen=True):
     """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
     judgements: list[Judgement] = []
     """The answer to an adjudicate task, as far as it came."""
+    kind: Kind = "list"
+    """What the task asked for; with the next four, what a replay must know of a task that is done."""
+    facet: Annotated[str, Meta(max_length=200)] = ""
+    probe: bool = False
+    tail: bool = False
+    asked: Count = 0
+    """Attributes asked for."""
+    prompt: Annotated[str, Meta(max_length=64)] = ""
+    """Hash of the prompt's files."""
+    facets: list[str] = []
+    """The answer to a facets task."""
+    on_topic: list[int] = []
+    """Of the sample of a judge task, the ordinals of what belongs to the topic."""
+    off_topic: list[int] = []
     input_tokens: Count = field(default=0, name="gen_ai.usage.input_tokens")
     cached_tokens: Count = field(default=0, name="gen_ai.usage.cache_read.input_tokens")
     """Of the input, read from the vendor's prompt cache."""
@@ -327,6 +400,18 @@ class ProviderCounts(Message, kw_only=True, frozen=True):
     """Why it left the run, in words; empty while it takes part."""
 
 
+class FacetCounts(Message, kw_only=True, frozen=True):
+    """What was found when one facet was asked for."""
+
+    calls: Count = 0
+    accepted: Count = 0
+    duplicates: Count = 0
+    new_share: float | None = None
+    """Share of what its last calls brought that was new."""
+    closed: str = ""
+    """Why it is not asked for any more, in words; empty while it is."""
+
+
 class Finished(Message, kw_only=True, frozen=True):
     """`attributes.finished.<run>`, last entry of a run in the log (RESULTS), by the orchestrator."""
 
@@ -345,6 +430,24 @@ class Finished(Message, kw_only=True, frozen=True):
     tokens: Count = 0
     usd: float | None = 0.0
     """Dollars spent; None when a part of it is unknown."""
+    coverage: float | None = None
+    """Share of what these models would say that the list has, weighted by how often they say it; None until probes tell."""
+    coverage_low: float | None = None
+    """With 95 % confidence, coverage is between this and `coverage_high`."""
+    coverage_high: float | None = None
+    new_share: float | None = None
+    """Share of what recent calls brought that was new."""
+    marginal_usd: float | None = None
+    """Dollars that the next new attribute would cost; None when unknown."""
+    marginal_seconds: float | None = None
+    """Seconds of a model's time that it would take."""
+    on_topic: float | None = None
+    """Share of the attributes that belong to the topic, as a model judged a sample of them; None until it did."""
+    on_topic_low: float | None = None
+    on_topic_high: float | None = None
+    judged: Count = 0
+    """Attributes in that sample."""
+    facets: dict[str, FacetCounts] = {}
     digest: str = ""
     at: str = ""
 
@@ -373,6 +476,24 @@ class RunState(Message, kw_only=True, frozen=True):
     """Dollars spent; None when a part of it is unknown."""
     reserved_usd: float = 0.0
     """Dollars set aside for calls under way."""
+    coverage: float | None = None
+    """Share of what these models would say that the list has, weighted by how often they say it; None until probes tell."""
+    coverage_low: float | None = None
+    """With 95 % confidence, coverage is between this and `coverage_high`."""
+    coverage_high: float | None = None
+    new_share: float | None = None
+    """Share of what recent calls brought that was new."""
+    marginal_usd: float | None = None
+    """Dollars that the next new attribute would cost; None when unknown."""
+    marginal_seconds: float | None = None
+    """Seconds of a model's time that it would take."""
+    on_topic: float | None = None
+    """Share of the attributes that belong to the topic, as a model judged a sample of them; None until it did."""
+    on_topic_low: float | None = None
+    on_topic_high: float | None = None
+    judged: Count = 0
+    """Attributes in that sample."""
+    facets: dict[str, FacetCounts] = {}
 
 
 class Snapshot(Message, kw_only=True, frozen=True):

@@ -118,6 +118,7 @@ REQUIRED = {
     "epoch": ["epoch", "orchestrator"],
     "forecast": ["calls", "input_tokens", "most_usd", "output_tokens", "usd"],
     "forecast_run": ["spec"],
+    "facet_counts": [],
     "finished": ["accepted", "duplicates", "reason", "run", "status"],
     "judgement": ["ordinal", "same"],
     "pair": ["of", "of_text", "ordinal", "text"],
