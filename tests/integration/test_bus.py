@@ -250,7 +250,7 @@ async def test_history_gives_up_on_a_server_that_stays_away(
     bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(bus, 1, 1500)
-    monkeypatch.setattr("shared.bus.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("shared.waits.REQUEST_SECONDS", 0.5)
 
     async def read() -> None:
         async for _ in bus.history(RESULTS, [subjects.ALL_DUPLICATES]):

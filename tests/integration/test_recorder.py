@@ -160,7 +160,7 @@ async def test_killed_again_and_again_it_writes_each_line_once(bus: Bus, nats_ur
 async def test_a_killed_server_costs_nothing(
     bus: Bus, nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.bus.REQUEST_SECONDS", 0.5)  # what was asked of a dying server is never answered
+    monkeypatch.setattr("shared.waits.REQUEST_SECONDS", 0.5)  # what was asked of a dying server is never answered
     log = long_run(1500).finish()
     folder = tmp_path / "output" / "paris-attractions-r1"
     async with recording(bus, tmp_path / "output"):
