@@ -1,13 +1,21 @@
 """`orchestrator`: with --topic the command line that makes one list and exits, without it the service."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import uvloop
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 from shared.service import VERSION, Settings, environment, load, service
+
+
+def share(kind: type, tokens: Sequence[Token]) -> float:
+    """A share of one as people write it: `10%` or `0.1`. Raises ValueError."""
+    text = tokens[0].value.strip()
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
 
 app = App(name="orchestrator", version=VERSION, help=__doc__, result_action="return_value")
 
@@ -32,6 +40,10 @@ def orchestrator(
     routing_config: str | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     seed: int = 0,
+    objective: Literal["dollars", "seconds", "balanced"] = "balanced",
+    facets: str = "auto",
+    stop_below: Annotated[float, Parameter(converter=share)] = 0,
+    strategy: str = "all",
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Make one list without repeats about a topic, or run as the service that other programs ask for lists.
@@ -75,6 +87,15 @@ def orchestrator(
         Print what the run would take in calls, tokens and dollars, and make no call.
     seed
         Seed of what is random: task seeds, and with them the random provider.
+    objective
+        What new attributes are weighed against when calls are shared out over providers: dollars, seconds, or balanced.
+    facets
+        Parts of the topic that are asked for one at a time: "auto" (a model is asked for them), "none", or "museums; parks".
+    stop_below
+        Stop when less than this share of what calls bring is new, such as 10% or 0.1; 0 stops when nothing new comes at all.
+    strategy
+        The parts of steering that are used: all, none, or any of avoid, facets, tail, allocation, probes, stop, judge,
+        separated by commas.
     json
         Print a summary as one line of JSON at the end.
     """
@@ -100,6 +121,10 @@ def orchestrator(
         routing_config=routing_config or variables.get("ROUTING_CONFIG", ""),
         dry_run=dry_run,
         seed=seed,
+        objective=objective,
+        facets=facets,
+        stop_below=stop_below,
+        strategy=strategy,
         json=json,
     )
     settings = load(Settings, variables, log_level=log_level)

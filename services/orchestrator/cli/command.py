@@ -63,6 +63,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     routing_config: str
     dry_run: bool
     seed: int
+    objective: str
+    facets: str
+    stop_below: float
+    strategy: str
     json: bool
 
 
