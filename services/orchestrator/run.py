@@ -164,6 +164,7 @@ class Run:
                 of_text=self.deduper.text(verdict.of),
                 tier=verdict.tier,
                 score=round(verdict.score, 4),
+                why=verdict.words,
                 task=candidate.task,
                 provider=candidate.provider,
                 model=candidate.model,
@@ -187,6 +188,7 @@ class Run:
             near=0 if verdict.near is None else verdict.near + 1,
             near_text="" if verdict.near is None else self.deduper.text(verdict.near),
             near_score=round(verdict.near_score, 4),
+            near_why=verdict.words,
             at=now(),
             digest=next_digest(self.digest, candidate.text),
         )

@@ -45,6 +45,8 @@ class Possible(Struct):
     ordinal: int
     text: str
     score: float
+    why: str
+    """In words, how the two differ."""
     settled: bool | None
     """What a model said: True if they are one and the same, False if not; None if none was asked or answered."""
 
@@ -246,7 +248,8 @@ class Recording:
     def _possible(self, accepted: Accepted) -> Possible | None:
         if not accepted.near:
             return None
-        return Possible(accepted.near, accepted.near_text, accepted.near_score, self._settled.get(accepted.ordinal))
+        settled = self._settled.get(accepted.ordinal)
+        return Possible(accepted.near, accepted.near_text, accepted.near_score, accepted.near_why, settled)
 
     def _listed(self, accepted: Accepted) -> ListedAttribute:
         return ListedAttribute(

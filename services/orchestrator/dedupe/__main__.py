@@ -1,9 +1,10 @@
-"""Deduplication of files: `python -m services.orchestrator.dedupe lists|pairs|text|bench`, reading standard input.
+"""Deduplication of files: `python -m services.orchestrator.dedupe lists|pairs|text|why|bench`, reading standard input.
 
 lists   a line {"topic", "items"} gives a line {"dup", "of", "tier"}: for each item whether it repeats an earlier one, which
         (its place in `items`, from 0; null when new), and the tier that decided ("" when new)
 pairs   a line {"a", "b"} gives a line {"dup", "tier", "score"}
 text    a text of one item a line gives the same without duplicates
+why     a line {"a", "b"} gives a sentence: whether the two are one attribute, and why
 bench   JSON figures of speed and memory with --accepted items on the list
 """
 
@@ -63,6 +64,14 @@ def _pairs(lines: Iterable[str], tiers: Tiers) -> Iterator[str]:
         yield msgspec.json.encode(_Decision(why.dup, why.tier, why.score)).decode()
 
 
+def _why(lines: Iterable[str], tiers: Tiers) -> Iterator[str]:
+    deduper = Deduper(tiers)
+    for line in lines:
+        pair = msgspec.json.decode(line, type=_Pair)
+        why = deduper.why(pair.a, pair.b)
+        yield f"{f'one ({why.tier}, {why.score:.2f})' if why.dup else 'two'}: {why.words}"
+
+
 def _text(lines: Iterable[str], tiers: Tiers) -> Iterator[str]:
     deduper = Deduper(tiers)
     for line in lines:
@@ -79,7 +88,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-_COMMANDS: Final[dict[str, Callable[[Iterable[str], Tiers], Iterator[str]]]] = {"lists": _lists, "pairs": _pairs, "text": _text}
+_COMMANDS: Final[dict[str, Callable[[Iterable[str], Tiers], Iterator[str]]]] = {
+    "lists": _lists,
+    "pairs": _pairs,
+    "text": _text,
+    "why": _why,
+}
 
 
 def main() -> None:

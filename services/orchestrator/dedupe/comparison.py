@@ -27,6 +27,8 @@ class Nearest(NamedTuple):
     tier: str = ""
     """The tier that makes them one; empty when they are two, or nobody knows."""
     score: float = 0.0
+    words: str = ""
+    """The reason, for people."""
 
 
 class Comparison:
@@ -90,11 +92,11 @@ class Comparison:
             why = self._opinion(theirs, ours, finding, fast) if asked < _ASKED and finding.undecided else None
             asked += why is not None
             if why is not None and why.tier:
-                return Nearest(index, why.tier, why.score)
+                return Nearest(index, why.tier, why.score, why.words)
             score = fast if why is None else why.score
             nearer = score > best.score and finding.undecided and meaning.grey(fast, score)
             if nearer and self._judge.objection(theirs, ours, finding).undecided:
-                best = Nearest(index, "", round(score, 4))
+                best = Nearest(index, "", round(score, 4), finding.why.words)
         return best
 
     def _opinion(self, a: Form, b: Form, finding: Finding, fast: float) -> Why | None:
@@ -131,7 +133,8 @@ def _surest(compared: dict[int, Finding]) -> Nearest | None:
     if not found:
         return None
     score, index = min(found)
-    return Nearest(index, compared[index].why.tier, -score)
+    why = compared[index].why
+    return Nearest(index, why.tier, -score, why.words)
 
 
 def _neighbours() -> "Neighbours":

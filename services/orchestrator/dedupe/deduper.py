@@ -72,7 +72,7 @@ class Deduper:
     def why(self, a: str, b: str) -> Why:
         """Why `a` and `b` are one attribute, or two; the list plays no part."""
         if key(a) == key(b):
-            return Why(tier="exact", score=1.0, veto="", words=f"both are “{key(a)}” once normalised")
+            return Why(tier="exact", score=1.0, veto="", words=_equal(key(a)))
         if self._comparison is not None:
             return self._comparison.why(a, b)
         return Why(tier="", score=0.0, veto="", words=f"“{key(a)}” and “{key(b)}” differ, and only equal keys count here")
@@ -81,21 +81,21 @@ class Deduper:
         normalised = key(text)
         found = self._by_key.get(normalised)
         if found is not None:
-            return Verdict(normalised, found, "exact", 1.0)
+            return Verdict(normalised, found, "exact", 1.0, words=_equal(normalised))
         self._accept(text, normalised)
         return Verdict(normalised)
 
     def _compare(self, text: str, normalised: str, comparison: "Comparison") -> Verdict:
         found = self._by_key.get(normalised)
         if found is not None:
-            return Verdict(normalised, found, "exact", 1.0)
+            return Verdict(normalised, found, "exact", 1.0, words=_equal(normalised))
         nearest = comparison.nearest(text, self._texts)
         if nearest.tier:
-            return Verdict(normalised, nearest.place, nearest.tier, nearest.score)
+            return Verdict(normalised, nearest.place, nearest.tier, nearest.score, words=nearest.words)
         self._accept(text, normalised)
         if nearest.place is None:
             return Verdict(normalised)
-        return Verdict(normalised, near=nearest.place, near_score=nearest.score)
+        return Verdict(normalised, near=nearest.place, near_score=nearest.score, words=nearest.words)
 
     def _accept(self, text: str, normalised: str) -> int:
         index = len(self._texts)
@@ -106,6 +106,10 @@ class Deduper:
         if self._comparison is not None:
             self._comparison.accept(text, index)
         return index
+
+
+def _equal(normalised: str) -> str:
+    return f"both are “{normalised}” once normalised"
 
 
 def _comparison(semantic: bool) -> "Comparison":

@@ -18,6 +18,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """Grey zone: the accepted attribute it may repeat, though it was kept."""
     near_score: float = 0.0
     """How near that one is, 0 to 1."""
+    words: str = ""
+    """What it repeats, or may repeat, it for: a reason for people; empty when it is new beyond doubt."""
 
 
 class Why(msgspec.Struct, frozen=True, gc=False):

@@ -31,6 +31,15 @@ def test_text_keeps_the_first_of_each() -> None:
     assert run("text", "--dedupe", "exact", given="Louvre\nPont Neuf\n\nthe Louvre\n") == ["Louvre", "Pont Neuf"]
 
 
+def test_why_says_it_in_words() -> None:
+    lines = [{"a": "the Louvre", "b": "Louvre"}, {"a": "Route 66", "b": "Route 67"}]
+
+    assert run("why", given="\n".join(map(json.dumps, lines))) == [
+        "one (exact, 1.00): both are “louvre” once normalised",
+        "two: numbers differ: “66” and “67”",
+    ]
+
+
 def test_bench_prints_figures() -> None:
     figures = json.loads(run("bench", "--accepted", "300", "--decisions", "100", "--dedupe", "exact", given="")[0])
 

@@ -59,6 +59,7 @@ def test_a_duplicate_names_an_accepted_attribute(tiers: Tiers, batch: list[str])
 
         assert verdict.of is None or (verdict.of < before and verdict.tier and 0 < verdict.score <= 1)
         assert verdict.near is None or (verdict.of is None and verdict.near < before)
+        assert bool(verdict.words) == (verdict.of is not None or verdict.near is not None)
         assert len(deduper) == before + (verdict.of is None)
 
 
@@ -78,6 +79,14 @@ def test_the_grey_zone_is_kept_and_named() -> None:
 
     assert (verdict.of, verdict.near) == (None, 0)
     assert verdict.near_score > 0.8
+    assert verdict.words == "one says more: “full”"
+
+
+@pytest.mark.parametrize("pair", [("the Louvre", "Louvre"), ("eggplant", "aubergine"), ("restaurant", "resturant")])
+def test_a_decision_gives_the_reason_that_why_gives(pair: tuple[str, str]) -> None:
+    deduper = Deduper()
+
+    assert deduper.offer(pair)[1].words == deduper.why(*pair).words
 
 
 def test_why_names_the_veto() -> None:
