@@ -109,11 +109,14 @@ class Conductor:
             if self.run.status == "running":
                 self.run.seconds += moment - before
                 self._check_limits()
-                if self._ending is None:
+                if self._may_go_on():
                     await self._hand_out()
             before = moment
             await self._next_event()
         await self._conclude(*self._ending)
+
+    def _may_go_on(self) -> bool:
+        return self._ending is None and self.run.status == "running"
 
     async def _next_event(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -123,14 +126,21 @@ class Conductor:
 
     def _check_limits(self) -> None:
         run, spec = self.run, self.run.spec
-        if run.full:
-            limit = "max_items" if run.limit == spec.max_items else "the most that one run may hold"
-            self.end("finished", f"reached {run.limit} attributes ({limit})")
+        if run.full and run.limit == spec.max_items:
+            self.end("finished", f"reached {run.limit} attributes (max_items)")
+        elif run.full:
+            self._pause_full()
         elif spec.max_seconds is not None and run.seconds >= spec.max_seconds:
             self.end("finished", f"reached {spec.max_seconds:g} seconds (max_seconds)")
         elif not run.outstanding and (over := self._dispatch.over()):
             in_good_order, reason = over
             self.end("finished" if in_good_order else "failed", reason)
+
+    def _pause_full(self) -> None:
+        """Pause a list that may not grow: memory is bounded, and what the list cannot take must not be paid for."""
+        self.run.status = "paused"
+        self.run.reason = f"the list holds {self.run.limit} attributes, the most that one run may hold; stop it, start another"
+        log.error("run.full", run=self.run.id, accepted=self.run.accepted, hint="stop it; a new run may go on with the topic")
 
     async def _hand_out(self) -> None:
         """Publish a task for each call that may be made now."""

@@ -39,11 +39,11 @@ class Orchestrator:
 
     def __init__(self, url: str, **variables: str) -> None:
         self._variables = {"NATS_URL": url, "PATH": "", **variables}
+        self.command = [sys.executable, "-m", "services.orchestrator"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "services.orchestrator"]
-        self.process = subprocess.Popen(command, env=self._variables, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self.command, env=self._variables, stdin=subprocess.DEVNULL)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -243,6 +243,32 @@ async def test_max_items_is_exact(bus: Bus, orchestrator: Orchestrator, producer
 
     assert len(accepted) == end.accepted == 4
     assert end.reason == "reached 4 attributes (max_items)"
+
+
+async def test_a_list_that_may_not_grow_pauses_and_says_so(nats_url: str, bus: Bus, producers: list[Producer]) -> None:
+    """The bound of a million, made small: the run neither goes on paying nor ends as if it were complete."""
+    small = "from services.orchestrator import __main__, run; run.DEFAULT_CAPACITY = 3; __main__.main()"
+    under_test = Orchestrator(nats_url)
+    under_test.command = [sys.executable, "-c", small]
+    under_test.start()
+    try:
+        producers.append(Producer(bus, lambda task: [f"tool {task.ordinal} {letter}" for letter in "ab"]).join())
+        await start(bus)
+        state = await eventually(lambda: paused(bus), 20)
+        stopped = await ask(bus, subjects.STOP_RUN, ChangeRun(run="r1"))
+        end = await finished(bus)
+    finally:
+        under_test.kill()
+
+    assert state.reason == "the list holds 3 attributes, the most that one run may hold; stop it, start another"
+    assert stopped["accepted"] == 3
+    assert (end.status, end.accepted, end.late) == ("stopped", 3, 1)
+
+
+async def paused(bus: Bus) -> RunState | None:
+    stored = await bus.last(bucket_stream("RUNS"), bucket_key("RUNS", "r1"))
+    state = decode(RunState, stored.data) if stored else None
+    return state if state and state.status == "paused" else None
 
 
 async def test_max_seconds_ends_the_run(bus: Bus, orchestrator: Orchestrator) -> None:
