@@ -46,8 +46,8 @@ TEST_PROCESSES ?= 4
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
 
-bench: .venv/installed-dev ## Measure what is promised, each figure beside its ceiling
-	@$(BIN)/python -m tests.bench.gateway.run
+bench: .venv/installed-bench ## Measure what is promised, each figure beside its ceiling: make bench ARGS=dedupe
+	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 lint: .venv/installed-dev ## Check style, types and the rules of import
 	@$(BIN)/ruff check
@@ -62,6 +62,7 @@ AS_ALL = --constraint $(LOCKS)/dev.txt
 lock: .venv/installed-dev ## Compile the locks anew: make lock ARGS=--upgrade takes newer releases
 	@$(COMPILE) $(ARGS) --all-extras --group dev --output-file $(LOCKS)/dev.txt
 	@$(COMPILE) $(AS_ALL) --all-extras --group build --output-file $(LOCKS)/all.txt
+	@$(COMPILE) $(AS_ALL) --group bench --output-file $(LOCKS)/bench.txt
 	@for service in orchestrator gateway recorder local-model launcher; do \
 		$(COMPILE) $(AS_ALL) --extra $$service --output-file $(LOCKS)/$$service.txt || exit 1; done
 	@$(COMPILE) $(AS_ALL) --extra producer --output-file $(LOCKS)/producer-random.txt
@@ -83,6 +84,11 @@ clean: down ## Remove .venv and caches; runs and their files stay
 .venv/installed-dev: $(LOCKS)/dev.txt .venv/installed
 	@echo 'Installing what the tests need ...'
 	@$(PIP) install --no-deps --require-hashes --requirement $(LOCKS)/dev.txt
+	@touch $@
+
+.venv/installed-bench: $(LOCKS)/bench.txt .venv/installed-dev
+	@echo 'Installing what the measurements compare with ...'
+	@$(PIP) install --no-deps --require-hashes --requirement $(LOCKS)/bench.txt
 	@touch $@
 
 # An existing .venv is kept unless its python is gone, as after an upgrade of the system.

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+PAIRS = Path(__file__).parents[2] / "unit" / "dedupe" / "pairs.txt"
+
 _ORDER = 7
 """Seed of the order in which the items of the lists beside this file arrive."""
 
@@ -37,6 +39,19 @@ def _own_list(path: Path) -> LabelledList:
     named = [(name, cluster) for cluster, line in enumerate(lines) for name in line.split(" | ")]
     random.Random(_ORDER).shuffle(named)  # noqa: S311 (an order, not a secret)
     return LabelledList(topic.removeprefix("# "), [name for name, _ in named], [cluster for _, cluster in named])
+
+
+def own_pairs() -> list[LabelledPair]:
+    """The pairs made by hand, by kind."""
+    found: list[LabelledPair] = []
+    kind = ""
+    for line in PAIRS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            kind = line.strip("[]")
+        elif line[:1] in ("=", "!"):
+            a, b = line[2:].split(" | ")
+            found.append(LabelledPair(a, b, line[0] == "=", kind))
+    return found
 
 
 def lists_in(path: Path) -> list[LabelledList]:

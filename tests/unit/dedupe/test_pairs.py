@@ -1,37 +1,14 @@
 """The pairs made by hand: the figure of the whole, and what `why` and `offer` say of each."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from services.orchestrator.dedupe import Deduper
+from tests.bench.dedupe.labelled import own_pairs
 
-
-class Pair(NamedTuple):
-    """Two texts and whether they are one attribute."""
-
-    kind: str
-    dup: bool
-    a: str
-    b: str
-
-
-def read() -> Iterator[Pair]:
-    """The pairs of `pairs.txt`."""
-    kind = ""
-    for line in Path(__file__).with_name("pairs.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            kind = line.strip("[]")
-        elif line[:1] in ("=", "!"):
-            a, b = line[2:].split(" | ")
-            yield Pair(kind, line[0] == "=", a, b)
-
-
-PAIRS = list(read())
+PAIRS = own_pairs()
 
 
 @cache
