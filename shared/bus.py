@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.js import api as js_api
 from nats.js import errors as js_errors
 
-from shared import streams, subjects, waits
+from shared import metrics, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import close_client, open_client
 from shared.stream_reader import Stored, StreamReader
@@ -96,6 +96,7 @@ class Bus:
             try:
                 await handle(decode(kind, message.data))
             except Malformed as error:
+                metrics.MALFORMED.add(kind.__name__)
                 log.warning("bus.malformed", subject=message.subject, error=str(error))
             except Exception:
                 log.exception("bus.handler_failed", subject=message.subject)
@@ -106,7 +107,8 @@ class Bus:
     async def ask(self, subject: str, message: msgspec.Struct, timeout: float = waits.REQUEST_SECONDS) -> bytes:
         """Ask a service and wait for its answer. Raises Missing when nobody listens, Unavailable when nobody answers."""
         with translated():
-            return (await self.client.request(subject, encode(message), timeout=timeout)).data
+            about = headers(traces.current())
+            return (await self.client.request(subject, encode(message), timeout=timeout, headers=about)).data
 
     # ---- streams ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from shared import waits
+from shared import metrics, waits
 
 CREDENTIALS = re.compile(r"//[^@/]*@")
 """User and password in an address: they reach no log."""
@@ -40,6 +40,7 @@ async def open_client(url: str, name: str, closed: asyncio.Event) -> Client:
             log.warning("bus.disconnected", url=shown)
 
     async def on_reconnected() -> None:
+        metrics.RECONNECTS.add()
         log.info("bus.reconnected", url=shown)
 
     try:

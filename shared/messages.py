@@ -272,6 +272,8 @@ class Accepted(Message, kw_only=True, frozen=True):
     """How near that one is, 0 to 1."""
     near_why: str = ""
     """In words, how the two differ."""
+    trace: str = ""
+    """Id of the trace in which it was found, 32 hex digits; see `shared.traces`."""
     at: str = ""
     digest: str = ""
     """SHA-256 over the previous digest and this text: two copies of a list agree if their last digests do."""
@@ -297,6 +299,8 @@ class Duplicate(Message, kw_only=True, frozen=True):
     producer: Token
     facet: str = ""
     probe: bool = False
+    trace: str = ""
+    """Id of the trace in which it was found, 32 hex digits; see `shared.traces`."""
     at: str = ""
 
 

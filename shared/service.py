@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -17,7 +17,8 @@ from dotenv import dotenv_values, find_dotenv
 from nats.micro import add_service
 from nats.micro.request import Request
 
-from shared.bus import Bus, Malformed, connect, decode, encode
+from shared import metrics, traces
+from shared.bus import TRACEPARENT, Bus, Malformed, connect, decode, encode
 from shared.messages import Refusal
 
 VERSION = "0.1.0"
@@ -46,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     nats_url: str = "nats://127.0.0.1:4222"
     log_level: str = "info"
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """Where Prometheus finds the service's numbers; 0: nowhere."""
+    metrics_host: str = "127.0.0.1"
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -76,6 +80,7 @@ def start_logging(service: str, level: str) -> None:
     terminal = sys.stderr.isatty()
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        traces.add_trace_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -113,6 +118,7 @@ class Service:
             version=VERSION,
             description=self.description,
             metadata={"instance": self.id, **place},
+            stats_handler=lambda endpoint: metrics.bus_stats(),
         )
 
     async def provisioned(self) -> bool:
@@ -134,7 +140,8 @@ class Service:
 
         async def on_request(request: Request) -> None:
             try:
-                answer = await handle(decode(kind, request.data))
+                with traces.working((request.headers or {}).get(TRACEPARENT, "")):
+                    answer = await handle(decode(kind, request.data))
             except Malformed as error:
                 answer = Refusal(error=str(error), code="invalid")
             except Exception as error:
@@ -202,12 +209,16 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
         connecting.cancel()
         raise SystemExit(0)  # told to stop before there was a bus
     running = Service(name, description, await connecting, stopping)
+    traces.start(name, running.id, VERSION, environment())
+    end_metrics = metrics.serve(settings.metrics_host, settings.metrics_port)
     try:
         if ready:
             await running.register()
         yield running
     finally:
         await running.close()
+        end_metrics()
+        await traces.stop()
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
