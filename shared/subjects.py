@@ -65,6 +65,10 @@ def candidate(run: str, provider: str) -> str:
     return f"attributes.candidate.{token(run)}.{token(provider)}"
 
 
+def candidates_of_run(run: str) -> str:
+    return f"attributes.candidate.{token(run)}.*"
+
+
 def started(run: str) -> str:
     return f"attributes.started.{token(run)}"
 
