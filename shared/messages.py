@@ -524,6 +524,13 @@ class Presence(Message, kw_only=True, frozen=True):
     busy: Count = 0
     run: str = ""
     """The run it works on, if any."""
+    task: str = ""
+    """The task it works on, if any; of several the one that it has longest. The next three are of this one."""
+    kind: str = ""
+    """What the task asks for: a `Kind`."""
+    facet: str = ""
+    task_seconds: Annotated[float, Meta(ge=0)] = 0
+    """How long it has been at the task."""
     state: Literal["idle", "working", "paused", "leaving"] = "idle"
     error: str = ""
     key: str = ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
@@ -63,7 +64,9 @@ class Job:
         self._memory = memory
         self._delivery = delivery
         self._making: asyncio.Task[None] | None = None
-        self.run = ""
+        self.task: Task | None = None
+        """What it is about, once that has been read."""
+        self.began = time.monotonic()
 
     async def work(self) -> None:
         """See it to its end. No error of the bus leaves here: the queue hands the task out again."""
@@ -98,7 +101,7 @@ class Job:
         if self._producer.key.limits.paused > PAUSE_WORTH_PASSING_ON and self._delivery.attempt <= MAX_PASSED_ON:
             raise Blocked("the key is paused; another may do it", PASS_ON_SECONDS)
         if task.id not in self._memory.done:
-            self.run = task.run
+            self.task = task
             self._memory.in_hand[task.id] = self
             try:
                 await self._report(await self._make(task))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import structlog
 
@@ -46,14 +47,19 @@ class Loop:
         """Who this producer is, and what it does now."""
         paused = self._producer.key.limits.paused
         busy = len(self._jobs)
-        runs = [job.run for job in self._memory.in_hand.values()]
+        oldest = next(iter(self._memory.in_hand.values()), None)
+        task = oldest.task if oldest else None
         return Presence(
             producer=self._producer.id,
             provider=self._producer.provider,
             models=list(self._producer.models),
             slots=0 if paused else self._producer.slots.now,
             busy=busy,
-            run=runs[0] if runs else "",
+            run=task.run if task else "",
+            task=task.id if task else "",
+            kind=task.kind if task else "",
+            facet=task.facet if task else "",
+            task_seconds=round(time.monotonic() - oldest.began, 3) if oldest else 0,
             state="paused" if paused else "working" if busy else "idle",
             error=self._memory.last_error,
             key=self._producer.key.mark,
@@ -94,7 +100,7 @@ class Loop:
             return  # a pause lets the calls in hand finish: they are paid for
         self._memory.ended.append(control.run)
         for job in self._memory.in_hand.values():
-            if job.run == control.run:
+            if job.task and job.task.run == control.run:
                 job.stop()
 
 

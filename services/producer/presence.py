@@ -34,7 +34,7 @@ class Announcer:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), EVERY_SECONDS)
         finally:
-            await self._tell(msgspec.structs.replace(self._describe(), state="leaving", slots=0, busy=0, run=""))
+            await self._tell(msgspec.structs.replace(self._describe(), state="leaving", slots=0, busy=0, run="", task=""))
 
     async def _tell(self, presence: Presence) -> None:
         await self._bus.tell(subjects.presence(presence.producer), msgspec.structs.replace(presence, at=now()))

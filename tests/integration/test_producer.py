@@ -169,8 +169,10 @@ async def test_a_malformed_task_is_dropped_and_the_next_one_done(bus: Bus, nats_
 
 async def test_stopping_a_run_ends_its_call(bus: Bus, nats_url: str, presences: dict[str, Presence]) -> None:
     async with producer(nats_url, "--provider", "random", RANDOM_LATENCY_SECONDS="60"):
-        await give(bus, a_task())
+        await give(bus, a_task(facet="museums"))
         await eventually(lambda: any(p.state == "working" and p.run == "run-1" for p in presences.values()))
+        (told,) = presences.values()
+        assert (told.task, told.kind, told.facet) == ("task-0", "list", "museums")
         await bus.tell(subjects.run_control("run-1"), RunControl(run="run-1", action="paused"))
         await bus.tell(subjects.run_control("another"), RunControl(run="another", action="stopping"))
         await bus.tell(subjects.run_control("run-1"), RunControl(run="run-1", action="stopping"))
