@@ -55,7 +55,8 @@ class Entry:
     """One message to write: where, what, and the trace it belongs to."""
 
     subject: str
-    message: msgspec.Struct
+    message: msgspec.Struct | msgspec.Raw
+    """Raw: the bytes as they are, of a message that was stored before."""
     trace: str = ""
 
 
@@ -121,11 +122,12 @@ class Bus:
         with translated():
             return (await self._js.publish(subject, encode(message), headers=headers(trace, wanted))).seq
 
-    async def commit(self, entries: Sequence[Entry], fence: int = 0) -> int:
+    async def commit(self, entries: Sequence[Entry], fence: int = 0, after: int | None = None) -> int:
         """Store all entries or none, in order, and return the sequence of the last.
 
         At most `streams.MAX_BATCH` entries of one stream. `fence` is the sequence of the caller's epoch in RESULTS (see
-        `claim_epoch`); the write is refused once there is a later epoch. Protocol: NATS ADR-50, atomic batch publish.
+        `claim_epoch`); the write is refused once there is a later epoch. With `after`, it is also refused unless the stream's
+        last sequence is that one. Protocol: NATS ADR-50, atomic batch publish.
         Raises Fenced, Taken (one of the subjects holds its message already: none was stored), Full, or Unavailable.
         """
         batch = secrets.token_hex(11)
@@ -135,6 +137,8 @@ class Bus:
                 if fence and number == 1:
                     about["Nats-Expected-Last-Subject-Sequence"] = str(fence)
                     about["Nats-Expected-Last-Subject-Sequence-Subject"] = subjects.ALL_EPOCHS
+                if after is not None and number == 1:
+                    about["Nats-Expected-Last-Sequence"] = str(after)
                 if number < len(entries):
                     await self.client.publish(entry.subject, encode(entry.message), headers=headers(entry.trace, about))
                     continue
@@ -258,19 +262,30 @@ class Bus:
                 continue  # another orchestrator took this number first: the later one wins
 
     async def provision(self) -> None:
-        """Make every stream, consumer and bucket, or bring them to the bounds of `streams`."""
+        """Make every stream, consumer and bucket, or bring them to the bounds of `streams`; a raised `max_bytes` stays."""
         with translated():
             for stream in streams.STREAMS:
                 try:
-                    await self._js.update_stream(stream)
+                    present = (await self._js.stream_info(stream.name or "")).config
                 except js_errors.NotFoundError:
                     await self._js.add_stream(stream)
+                else:
+                    await self._js.update_stream(_with_room(stream, present))
             for consumer in streams.CONSUMERS:
                 await self._js.add_consumer(streams.TASKS.name or "", consumer)
             try:
                 await self._js.key_value(streams.RUNS.bucket)
             except js_errors.BucketNotFoundError:
                 await self._js.create_key_value(streams.RUNS)
+
+    async def remake_log(self) -> None:
+        """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again from the second copy."""
+        wanted = streams.RESULTS
+        with translated():
+            with contextlib.suppress(js_errors.NotFoundError):
+                wanted = _with_room(wanted, (await self._js.stream_info(wanted.name or "")).config)
+                await self._js.delete_stream(wanted.name or "")
+            await self._js.add_stream(wanted)
 
     async def provisioned(self) -> bool:
         """Whether the last thing that `provision` makes is there."""
@@ -279,6 +294,12 @@ class Bus:
         except (Missing, Unavailable):
             return False
         return True
+
+
+def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig) -> js_api.StreamConfig:
+    """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits."""
+    ours, theirs = wanted.max_bytes or 0, present.max_bytes or 0
+    return wanted.evolve(max_bytes=theirs if theirs <= 0 or theirs > ours else ours)
 
 
 def bucket_stream(bucket: str) -> str:

@@ -13,7 +13,7 @@ TRACEPARENT = "traceparent"
 MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
 
-def encode(message: msgspec.Struct) -> bytes:
+def encode(message: msgspec.Struct | msgspec.Raw) -> bytes:
     """The wire form of a message. Raises Malformed for text that is no Unicode: half a surrogate pair of a model's answer."""
     try:
         return msgspec.json.encode(message)
