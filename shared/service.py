@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -17,9 +18,10 @@ from dotenv import dotenv_values, find_dotenv
 from nats.micro import add_service
 from nats.micro.request import Request
 
-from shared import metrics, traces
+from shared import health, metrics, traces
 from shared.bus import TRACEPARENT, Bus, Malformed, connect, decode, encode
 from shared.messages import Refusal
+from shared.providers import KEY_VARIABLES
 
 VERSION = "0.1.0"
 
@@ -33,6 +35,9 @@ LOG_LEVELS = {
 
 SUPERVISED = "CHORUS_SUPERVISED"
 """Set by the launcher: standard input is a pipe that closes when the launcher is gone, and the service then stops."""
+
+SECRETS = (*(name for names in KEY_VARIABLES.values() for name in names), "GATEWAY_TOKEN")
+"""The variables whose value may be in a file."""
 
 CANCEL_AGAIN_SECONDS = 1.0
 """Long enough for a task to tidy up after a cancellation that it did notice."""
@@ -56,9 +61,24 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def environment() -> dict[str, str]:
-    """The process environment over the nearest `.env` file in this folder or above it."""
+    """The process environment over the nearest `.env` file in this folder or above it.
+
+    A secret may be in a file instead, which `<NAME>_FILE` names: what a process is started with, others can read.
+    Exits with one line when that file cannot be read.
+    """
     from_file = {k: v for k, v in dotenv_values(find_dotenv(usecwd=True)).items() if v is not None}
-    return {**from_file, **os.environ}
+    variables = {**from_file, **os.environ}
+    for name in SECRETS:
+        if file := variables.get(f"{name}_FILE"):
+            variables[name] = _secret(name, Path(file))
+    return variables
+
+
+def _secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"{name}_FILE is {str(file)!r}, which cannot be read: {type(error).__name__}.") from error
 
 
 def load(kind: type[SettingsT], variables: Mapping[str, str], **overrides: Any) -> SettingsT:
@@ -108,6 +128,11 @@ class Service:
         self.bus = bus
         self.stopping = stopping
         self._micro: Any = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked: registered, and connected at this moment."""
+        return self._micro is not None and self.bus.client.is_connected
 
     async def register(self) -> None:
         """Answer `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32)."""
@@ -201,6 +226,8 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
     start_logging(name, settings.log_level)
     stopping = asyncio.Event()
     stop_on_signals(stopping)
+    known: list[Service] = []
+    beating = _say_alive(lambda: any(one.ready for one in known))
     connecting = asyncio.ensure_future(connect(settings.nats_url, name))
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -209,6 +236,7 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
         connecting.cancel()
         raise SystemExit(0)  # told to stop before there was a bus
     running = Service(name, description, await connecting, stopping)
+    known.append(running)
     traces.start(name, running.id, VERSION, environment())
     end_metrics = metrics.serve(settings.metrics_host, settings.metrics_port)
     try:
@@ -217,8 +245,15 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
         yield running
     finally:
         await running.close()
+        await end(beating)
         end_metrics()
         await traces.stop()
+
+
+def _say_alive(ready: Callable[[], bool]) -> "list[asyncio.Future[None]]":
+    """Say so in the file that a container's health is read from, if this is one; from before there is a bus."""
+    file = os.environ.get(health.VARIABLE)
+    return [asyncio.ensure_future(health.beat(Path(file), ready))] if file else []
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
