@@ -5,13 +5,16 @@ import contextlib
 
 import structlog
 
+from services.orchestrator import metrics
 from services.orchestrator.decision_log import DecisionLog
 from services.orchestrator.dispatch import Dispatch, Load
 from services.orchestrator.intake import Intake
+from services.orchestrator.prices import dollars
 from services.orchestrator.producers import Producers
 from services.orchestrator.run import Outstanding, Run
+from services.orchestrator.run_spans import RunSpans
 from shared import streams, subjects
-from shared.bus import Bus, BusError, Entry, bucket_key, new_trace
+from shared.bus import Bus, BusError, Entry, bucket_key
 from shared.messages import Action, RunControl, Status, Task, Usage, now
 
 TICK_SECONDS = 0.1
@@ -38,8 +41,11 @@ log = structlog.get_logger()
 class Conductor:
     """Conducts one run from its first task to its last entry in the log."""
 
-    def __init__(self, run: Run, bus: Bus, decisions: DecisionLog, intake: Intake, producers: Producers, load: Load) -> None:
+    def __init__(
+        self, run: Run, spans: RunSpans, bus: Bus, decisions: DecisionLog, intake: Intake, producers: Producers, load: Load
+    ) -> None:
         self.run = run
+        self._spans = spans
         self._bus = bus
         self._log = decisions
         self._intake = intake
@@ -82,8 +88,11 @@ class Conductor:
     def used(self, usage: Usage) -> None:
         """Take in a finished call: its slot is free, and a failed one means a pause for its provider."""
         held = self.run.outstanding.get(usage.task)
+        spent = self.run.budget.spent.usd
         if not self.run.used(usage):
             return
+        metrics.used(usage, dollars(self.run.budget.spent.usd - spent))
+        self._spans.counted(usage)
         if held is not None:
             self._load.change(usage.provider, -1)
         left = set(self._left())
@@ -154,7 +163,8 @@ class Conductor:
 
     async def _publish(self, task: Task) -> bool:
         try:
-            sequence = await self._bus.publish(subjects.task(task.provider, task.run), task, id=task.id, trace=new_trace())
+            trace = self._spans.task(task)
+            sequence = await self._bus.publish(subjects.task(task.provider, task.run), task, id=task.id, trace=trace)
         except BusError as error:
             log.warning("task.not_published", run=task.run, task=task.id, error=str(error))
             self._dispatch.pause(task.provider, _clock() + UNPUBLISHED_SECONDS)
@@ -170,10 +180,11 @@ class Conductor:
         for held in list(self.run.outstanding.values()):
             if _clock() - held.since > held.task.deadline_seconds + WRITE_OFF_SECONDS:
                 log.error("task.written_off", run=self.run.id, task=held.task.id, provider=held.task.provider)
-                self._forget(held)
+                self._forget(held, "lost")
 
-    def _forget(self, held: Outstanding) -> None:
+    def _forget(self, held: Outstanding, outcome: str) -> None:
         self.run.called_back(held.task.id)
+        self._spans.forgotten(held.task.id, outcome)
         self._load.change(held.task.provider, -1)
 
     # ---- the end ---------------------------------------------------------------------------------------------------
@@ -191,7 +202,8 @@ class Conductor:
         await self._abandon()
         await self._intake.caught_up()
         run.status, run.reason, run.ended = status, reason, now()
-        await self._log.append([Entry(subjects.finished(run.id), run.finished())])
+        await self._log.append([Entry(subjects.finished(run.id), run.finished(), run.trace)])
+        self._spans.finished(run.state())
         log.info("run.finished", run=run.id, status=status, reason=reason, accepted=run.accepted, duplicates=run.duplicates)
         await self._save_for_good()
         await self.announce("finished")
@@ -204,7 +216,7 @@ class Conductor:
                 for held in [o for o in self.run.outstanding.values() if o.task.provider == provider]:
                     if held.sequence > begun:
                         await self._bus.remove(TASKS, held.sequence)
-                        self._forget(held)
+                        self._forget(held, "called_back")
             except BusError as error:
                 log.warning("task.not_called_back", run=self.run.id, provider=provider, error=str(error))
 
@@ -212,7 +224,7 @@ class Conductor:
         """Give up tasks whose producers died, so that no other producer makes their calls for a run that has ended."""
         for held in list(self.run.outstanding.values()):
             log.warning("task.unreported", run=self.run.id, task=held.task.id, provider=held.task.provider)
-            self._forget(held)
+            self._forget(held, "lost")
         try:
             await self._bus.purge(TASKS, subjects.tasks_of_run(self.run.id))
         except BusError as error:

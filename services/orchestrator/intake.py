@@ -1,14 +1,16 @@
 """Reads candidates in order and has them decided: the heart of the orchestrator."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from services.orchestrator import metrics
 from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog
 from services.orchestrator.run import Arrival, Run
-from shared import streams, subjects
+from shared import streams, subjects, traces
 from shared.bus import Bus, BusError, Malformed, Stored, decode
 from shared.messages import Candidate, candidate_id
 
@@ -84,9 +86,21 @@ class Intake:
             if run is None or not run.active:
                 self._refuse("run_not_active", name, len(group))
                 continue
+            await self._decide_for(run, group)
+
+    async def _decide_for(self, run: Run, group: list[Arrival]) -> None:
+        tasks = dict.fromkeys(arrival.trace for arrival in group)
+        began, late = time.monotonic(), run.late
+        about: dict[str, traces.Value] = {"chorus.run": run.id, "chorus.candidates": len(group)}
+        with traces.span(traces.DECIDE, about, parent=run.trace, links=tasks) as span:
             entries = run.decide(group)
             await self._log.append(entries)
-            self._decided(run)
+            late = run.late - late
+            accepted, duplicates = metrics.decided(entries)
+            span.set({"chorus.accepted": accepted, "chorus.duplicates": duplicates, "chorus.late": late})
+        metrics.LATE.add(by=late)
+        metrics.DECIDE_SECONDS.add(time.monotonic() - began)
+        self._decided(run)
 
     def _read(self, stored: Stored) -> Candidate | None:
         """The candidate, or None if it is malformed or not what its subject says: a producer may only speak for itself."""
@@ -103,4 +117,5 @@ class Intake:
 
     def _refuse(self, kind: str, what: str, count: int, error: str = "") -> None:
         self.refused[kind] += count
+        metrics.REFUSED.add(kind, by=count)
         log.warning("candidate.refused", kind=kind, what=what, count=count, error=error)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
-from services.orchestrator import recovery
+from services.orchestrator import metrics, recovery
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.decision_log import DecisionLog
 from services.orchestrator.dedupe import Deduper
@@ -18,7 +18,8 @@ from services.orchestrator.producers import Producers
 from services.orchestrator.rates import Rate
 from services.orchestrator.routing import Route, RoutingError, parse
 from services.orchestrator.run import Run
-from shared import streams, subjects
+from services.orchestrator.run_spans import RunSpans
+from shared import streams, subjects, traces
 from shared.bus import Bus, Entry, Fenced, Malformed, Missing, decode
 from shared.messages import (
     Action,
@@ -82,7 +83,7 @@ class Orchestrator:
         after = min(places) if places else (await service.bus.head(CANDIDATES)).last
         self._intake = Intake(service.bus, decisions, self._runs, after, self._loaded, self._decided)
         for one in recovered:
-            conductor = self._hold(one.run)
+            conductor = self._hold(one.run, RunSpans(one.run.id, one.run.spec, one.trace, recovered=True))
             for usage in one.usages:  # before anything is handed out, or the budget would not know what is spent
                 await self._used(conductor, usage)
             self._conduct(conductor)
@@ -90,6 +91,9 @@ class Orchestrator:
 
     async def serve(self, service: Service) -> None:
         """Answer requests and listen to the producers."""
+        metrics.RUNS.read = lambda: len(self._runs)
+        metrics.OUTSTANDING.read = lambda: sum(self._load.tasks.copy().values())
+        metrics.LOG_FULL.read = lambda: int(self._log.full)
         await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._producers.announced)
         await service.endpoint(subjects.START_RUN, StartRun, self._on_start)
         await service.endpoint(subjects.FORECAST_RUN, ForecastRun, self._on_forecast)
@@ -155,9 +159,10 @@ class Orchestrator:
 
     # ---- runs ------------------------------------------------------------------------------------------------------
 
-    def _hold(self, run: Run) -> Conductor:
+    def _hold(self, run: Run, spans: RunSpans) -> Conductor:
         """Take up a run; nothing is handed out for it yet."""
-        conductor = Conductor(run, self._bus, self._log, self._intake, self._producers, self._load)
+        run.trace = spans.context
+        conductor = Conductor(run, spans, self._bus, self._log, self._intake, self._producers, self._load)
         self._begin_loading(run.spec)
         self._runs[run.id] = run
         self._conductors[run.id] = conductor
@@ -166,7 +171,8 @@ class Orchestrator:
 
     def _conduct(self, conductor: Conductor) -> None:
         name = conductor.run.id
-        task = asyncio.create_task(conductor.conduct(), name=f"run {name}")
+        with traces.working(conductor.run.trace):  # for all that the task does
+            task = asyncio.create_task(conductor.conduct(), name=f"run {name}")
         task.add_done_callback(lambda done: self._ended(name, done))
         self._conducting[name] = task
 
@@ -250,9 +256,10 @@ class Orchestrator:
     async def _start_run(self, name: str, spec: RunSpec) -> RunState:
         after = (await self._bus.head(CANDIDATES)).last
         started = Started(run=name, spec=spec, candidates_after=after, at=now())
-        await self._log.append([Entry(subjects.started(name), started)])
+        spans = RunSpans(name, spec, traces.current())
+        await self._log.append([Entry(subjects.started(name), started, spans.context)])
         run = Run(name, spec, after, started.at, prices=self._prices)
-        conductor = self._hold(run)
+        conductor = self._hold(run, spans)
         self._conduct(conductor)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)
         await conductor.announce("started")

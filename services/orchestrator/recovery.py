@@ -32,22 +32,24 @@ class Recovered:
 
     run: Run
     usages: list[Usage]
+    trace: str
+    """Traceparent of its first entry in the log."""
 
 
 async def active_runs(bus: Bus, prices: Prices, moment: float) -> list[Recovered]:
     """Every run that the log has a start but no end of, as it stood. `moment` is the present on the loop's clock."""
-    open_runs: dict[str, Started] = {}
+    open_runs: dict[str, tuple[Started, str]] = {}
     async for batch in bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]):
         for stored in batch:
             kind, name = subjects.decision(stored.subject)
             if kind == "finished":
                 open_runs.pop(name, None)
             elif started := _read(Started, stored):
-                open_runs[name] = started
-    return [await _rebuild(bus, started, prices, moment) for started in open_runs.values()]
+                open_runs[name] = started, stored.trace
+    return [await _rebuild(bus, started, trace, prices, moment) for started, trace in open_runs.values()]
 
 
-async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) -> Recovered:
+async def _rebuild(bus: Bus, started: Started, trace: str, prices: Prices, moment: float) -> Recovered:
     run = Run(started.run, started.spec, started.candidates_after, started.at, prices=prices)
     async for batch in bus.history(RESULTS, subjects.decisions_of_run(run.id)):
         run.replay([decision for stored in batch if (decision := _decision(stored))])
@@ -61,7 +63,7 @@ async def _rebuild(bus: Bus, started: Started, prices: Prices, moment: float) ->
     _number_on(run, [*run.outstanding, *(usage.task for usage in usages)])
     await _restore_clock(bus, run)
     log.info("run.rebuilt", run=run.id, accepted=run.accepted, duplicates=run.duplicates, outstanding=len(run.outstanding))
-    return Recovered(run, usages)
+    return Recovered(run, usages, trace)
 
 
 def _number_on(run: Run, tasks: list[str]) -> None:

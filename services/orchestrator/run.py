@@ -10,7 +10,7 @@ from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
 from services.orchestrator.steering.avoid import AvoidList
 from services.orchestrator.tally import Tally, tokens_of
-from shared import subjects
+from shared import subjects, traces
 from shared.bus import Entry
 from shared.messages import (
     ENDED,
@@ -78,6 +78,8 @@ class Run:
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
     """Ids of the tasks whose usage is counted: a usage read twice counts once."""
+    trace: str = ""
+    """Traceparent of the run's span."""
     _deduper: Deduper | None = None
     avoid: AvoidList = field(default_factory=AvoidList)
     grey: GreyZone = field(default_factory=GreyZone)
@@ -169,6 +171,7 @@ class Run:
                 provider=candidate.provider,
                 model=candidate.model,
                 producer=candidate.producer,
+                trace=traces.trace_id(arrival.trace),
                 at=now(),
             )
             self._count_duplicate(duplicate)
@@ -189,6 +192,7 @@ class Run:
             near_text="" if verdict.near is None else self.deduper.text(verdict.near),
             near_score=round(verdict.near_score, 4),
             near_why=verdict.words,
+            trace=traces.trace_id(arrival.trace),
             at=now(),
             digest=next_digest(self.digest, candidate.text),
         )
@@ -217,7 +221,7 @@ class Run:
                 at=now(),
             )
             self.grey.settled(settled)
-            entries.append(Entry(subjects.settled(self.id, pair.ordinal), settled))
+            entries.append(Entry(subjects.settled(self.id, pair.ordinal), settled, self.trace))
         return entries
 
     def replay(self, decisions: Sequence[Accepted | Duplicate | Settled]) -> None:
