@@ -21,7 +21,7 @@ from services.gateway.metrics import Metrics, show_metrics
 from services.gateway.openapi import openapi
 from services.gateway.problems import Problem, on_failure, on_http_error, on_problem
 from services.gateway.rates import Rates
-from services.gateway.runs_api import CHANGES, change_run, forecast_run, list_runs, show_run, start_run
+from services.gateway.runs_api import CHANGES, change_run, forecast_run, list_runs, show_run, show_series, start_run
 from services.gateway.settings import GatewaySettings
 from services.gateway.sign_in import login, make_link, make_session
 from services.gateway.status_api import livez, producers, providers, readyz
@@ -56,6 +56,7 @@ def make_app(view: View, variables: Mapping[str, str], settings: GatewaySettings
             Route("/api/runs", list_runs),
             Route("/api/runs", start_run, methods=["POST"]),
             Route("/api/runs/{run}", show_run),
+            Route("/api/runs/{run}/series", show_series),
             Route("/api/runs/{run}/attributes", attributes),
             Route("/api/runs/{run}/events", events),
             *(

@@ -10,7 +10,7 @@ import structlog
 from services.gateway.run_view import RunView
 from shared import subjects
 from shared.bus import Malformed, Stored, decode
-from shared.messages import Accepted, Duplicate, Finished, ProviderCounts, Settled, Snapshot, Status
+from shared.messages import Accepted, Duplicate, FacetCounts, Finished, ProviderCounts, Settled, Snapshot, Status
 
 log = structlog.get_logger()
 
@@ -61,6 +61,11 @@ class AcceptedEvent(msgspec.Struct):
     """Ordinal of the attribute it may repeat, though it was kept; 0 when there is none."""
     near_text: str = ""
     near_score: float = 0
+    near_why: str = ""
+    """In words, how the two differ."""
+    probe: bool = False
+    """Its call was made as if nothing had been found yet."""
+    trace: str = ""
 
 
 class DuplicateEvent(msgspec.Struct):
@@ -71,10 +76,13 @@ class DuplicateEvent(msgspec.Struct):
     text: str
     tier: str
     score: float
+    why: str
+    """In words, what makes the two one."""
     provider: str
     model: str
     producer: str
     task: str
+    facet: str
     at: str
 
 
@@ -103,6 +111,17 @@ class DoneEvent(msgspec.Struct, kw_only=True):
     usd: float | None
     providers: dict[str, ProviderCounts]
     models: dict[str, ProviderCounts]
+    coverage: float | None = None
+    coverage_low: float | None = None
+    coverage_high: float | None = None
+    new_share: float | None = None
+    marginal_usd: float | None = None
+    marginal_seconds: float | None = None
+    on_topic: float | None = None
+    on_topic_low: float | None = None
+    on_topic_high: float | None = None
+    judged: int = 0
+    facets: dict[str, FacetCounts] = {}
     digest: str = ""
     at: str = ""
 

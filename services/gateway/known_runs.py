@@ -7,11 +7,12 @@ import msgspec
 
 from services.gateway import frames
 from services.gateway.bell import Bell
-from services.gateway.run_view import run_view
+from services.gateway.run_view import ESTIMATES, run_view
+from services.gateway.series import Series
 from shared.messages import ENDED, Finished, RunState, Snapshot
 
 MAX_RUNS = 10_000
-"""Runs held in memory, about 20 MB; older ones are still found on the bus by their id."""
+"""Runs held in memory, about 20 MB and up to 80 MB more for those that were watched; older ones are found on the bus."""
 
 
 class KnownRun:
@@ -19,6 +20,8 @@ class KnownRun:
 
     def __init__(self, state: RunState) -> None:
         self.state = state
+        self.series = Series()
+        self.series.add(state)
         self.bell = Bell()
         self.changes = 0
         """Rises with each change of status or reason; then `change_frame` is new."""
@@ -36,6 +39,7 @@ class KnownRun:
         if self.ended and state.status not in ENDED:
             return
         before, self.state = self.state, state
+        self.series.add(state)
         if (before.status, before.reason) != (state.status, state.reason):
             self.changes += 1
             self.change_frame = frames.run(run_view(state))
@@ -69,6 +73,7 @@ class KnownRun:
                 providers=end.providers or self.state.providers,
                 models=end.models or self.state.models,
                 ended=end.at,
+                **{name: getattr(end, name) for name in ESTIMATES},
             )
         )
 

@@ -13,6 +13,7 @@ from services.gateway.problems import ProblemBody
 from services.gateway.request_body import MAX_BODY
 from services.gateway.run_view import RunView
 from services.gateway.runs_api import CHANGES, IDEMPOTENCY_KEY, LISTED, MAX_LISTED
+from services.gateway.series import Point
 from services.gateway.sign_in import Link
 from services.gateway.status_api import Providers, Readiness
 from shared.messages import Forecast, Presence, RunSpec
@@ -48,7 +49,7 @@ async def openapi(request: Request) -> Response:
 @cache
 def description() -> Described:
     """The whole document, OpenAPI 3.1."""
-    kinds = [RunView, RunSpec, Forecast, Presence, Providers, Readiness, AttributeView, Link, ProblemBody]
+    kinds = [RunView, RunSpec, Point, Forecast, Presence, Providers, Readiness, AttributeView, Link, ProblemBody]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     components["RunRequest"] = _run_request(components["RunSpec"])
     return {
@@ -78,6 +79,7 @@ def _paths() -> Described:
         "/api/runs": {"get": _list_runs(), "post": _start_run()},
         "/api/forecast": {"post": _with_run_request(_post("Forecast what a run would take", 200, Forecast))},
         "/api/runs/{run}": {"parameters": [run], "get": _get("Where a run stands", _is(RunView), 404, 503)},
+        "/api/runs/{run}/series": {"parameters": [run], "get": _get("How a run's figures grew", _list_of(Point), 404, 503)},
         **changes,
         "/api/runs/{run}/attributes": {"parameters": [run], "get": _attributes()},
         "/api/runs/{run}/events": {"parameters": [run], "get": _events()},

@@ -87,6 +87,11 @@ async def show_run(request: Request) -> Response:
     return json_answer(run_view((await view_of(request).require_run(request.path_params["run"])).state))
 
 
+async def show_series(request: Request) -> Response:
+    """`GET /api/runs/<run>/series`: how its figures grew, as far as this gateway heard of it."""
+    return json_answer((await view_of(request).require_run(request.path_params["run"])).series.points())
+
+
 def _run_of_key(key: str) -> str:
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Problem(422, "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces, such as a UUID.")

@@ -21,7 +21,7 @@ from shared import subjects
 from shared.bus import Bus
 from shared.messages import Presence, ProviderCounts
 from tests.conftest import eventually
-from tests.integration.gateway_kit import RUN, SPEC, Orchestrator, gateway, ready, status_of
+from tests.integration.gateway.kit import RUN, SPEC, Orchestrator, gateway, ready, status_of
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -215,9 +215,7 @@ async def test_a_run_from_its_start_to_its_files(browser: Browser, stack: Stack)
 
 @pytest.fixture
 async def orchestrator(bus: Bus) -> Orchestrator:
-    stand_in = Orchestrator(bus)
-    await stand_in.answer()
-    return stand_in
+    return await Orchestrator(bus).answer()
 
 
 @pytest.fixture

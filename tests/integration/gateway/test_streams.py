@@ -2,33 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import httpx
-import msgspec
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway import follower, request_body, server
-from shared.bus import Bus
-from tests.conftest import NatsServer, eventually
-from tests.integration.gateway_kit import RUN, Event, Orchestrator, gateway, ready, stalled, status_of, watch
-
-
-@pytest.fixture
-async def orchestrator(bus: Bus) -> Orchestrator:
-    stand_in = Orchestrator(bus)
-    await stand_in.answer()
-    return stand_in
-
-
-@pytest.fixture
-async def client(nats_url: str, orchestrator: Orchestrator) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(nats_url) as ready_client:
-        await ready(ready_client)
-        yield ready_client
+from services.gateway import follower
+from tests.conftest import eventually
+from tests.integration.gateway.kit import RUN, Event, Orchestrator, gateway, ready, stalled, status_of, watch
 
 
 async def decide(orchestrator: Orchestrator, batches: int) -> None:
@@ -51,6 +34,7 @@ async def test_duplicates_come_in_order_to_those_who_ask(nats_url: str, orchestr
         assert [event.name for event in whole] == (["accepted"] * 5 + ["duplicate"] * 4 + ["settled"]) * 6 + ["done"]
         repeat = whole[5].data
         assert (repeat["of"], repeat["text"], repeat["tier"], repeat["score"]) == (1, "Item 0-0", "typo", 0.97)
+        assert repeat["why"] == "“louvre” with one letter less"
         for place in (0, 5, 7, 30):
             async with watch(client, whole[place].id, duplicates=True) as stream:
                 assert await everything(stream) == whole[place + 1 :]
@@ -179,68 +163,3 @@ async def open_clients(client: httpx.AsyncClient) -> int:
         if line.startswith("chorus_gateway_clients "):
             return int(float(line.split()[1]))
     raise AssertionError("the gauge is not there")
-
-
-async def test_who_never_finishes_asking_is_cut_off(
-    client: httpx.AsyncClient, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.2)
-    await orchestrator.write()
-    await orchestrator.accept("Louvre")
-    port = client.base_url.port
-    async with watch(client) as stream:
-        await stream.next("accepted")
-        half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        for _, writer in half:
-            writer.write(b"GET /api/runs HTTP/1.1\r\nHost: local")
-        reader, slow = await asyncio.open_connection("127.0.0.1", port)
-        head = "POST /api/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        slow.write(head.encode())
-        async with asyncio.timeout(10):
-            assert [await one.read() for one, _ in half] == [b""] * 20
-            assert b" 408 " in await reader.readline()
-        for _, writer in [*half, (reader, slow)]:
-            writer.close()
-        await orchestrator.accept("Eiffel Tower")
-        assert (await stream.next("accepted")).data["text"] == "Eiffel Tower"  # who listens is not silent
-
-
-async def test_downloads_have_four_forms_and_begin_and_end_where_asked(
-    client: httpx.AsyncClient, orchestrator: Orchestrator
-) -> None:
-    await orchestrator.write()
-    await eventually(lambda: status_of(client))
-    texts = [f"item {number}" for number in range(600)] + ["=cmd|'/c calc'!A0", 'say "hé", twice', "two\nlines", "-40 degrees"]
-    for first in range(0, len(texts), 200):
-        await orchestrator.accept(*texts[first : first + 200])
-    path = f"/api/runs/{RUN}/attributes"
-    lines = (await client.get(f"{path}?format=jsonl")).text.splitlines()
-    assert [msgspec.json.decode(line)["text"] for line in lines] == texts
-    rows = (await client.get(f"{path}?format=csv")).text.split("\r\n")
-    assert rows[0] == "ordinal,text,provider,model,producer,facet,at"
-    assert rows[1].startswith("1,item 0,random,vocabulary,producer-random-1,,")
-    assert rows[601].startswith("601,'=cmd|'/c calc'!A0,random")
-    assert rows[602].startswith('602,"say ""hé"", twice",random')
-    for after, limit, expected in [
-        (0, 2, [1, 2]),
-        (598, 4, [599, 600, 601, 602]),
-        (603, 10, [604]),
-        (604, 1, []),
-        (9999, 1, []),
-    ]:
-        got = (await client.get(path, params={"after": after, "limit": limit})).json()
-        assert [row["ordinal"] for row in got] == expected
-    for query in ["after=-1", "limit=0", "limit=x", "after=99999999999999999999", "after=1.5", "after="]:
-        assert (await client.get(f"{path}?{query}")).status_code == 422, query
-
-
-async def test_the_page_recovers_when_the_server_comes_back(nats_server: NatsServer, client: httpx.AsyncClient) -> None:
-    nats_server.kill()
-
-    async def state(status: int) -> bool:
-        return (await client.get("/readyz")).status_code == status
-
-    await eventually(lambda: state(503))
-    nats_server.start()
-    await eventually(lambda: state(200), 20)

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -20,10 +21,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from services.gateway.openapi import description
-from shared.bus import Bus
 from shared.messages import RunSpec
 from tests.conftest import eventually
-from tests.integration.gateway_kit import RUN, Orchestrator, gateway, ready, status_of
+from tests.integration.gateway.kit import RUN, Orchestrator, status_of
 
 CHECKS = [
     not_a_server_error,
@@ -48,16 +48,14 @@ def test_every_field_of_a_run_is_described() -> None:
     assert request["required"] == ["topic"]
 
 
-async def test_no_request_makes_the_gateway_fail_or_stray_from_its_description(nats_url: str, bus: Bus) -> None:
-    orchestrator = Orchestrator(bus)
-    await orchestrator.answer()
+async def test_no_request_makes_the_gateway_fail_or_stray_from_its_description(
+    client: httpx.AsyncClient, orchestrator: Orchestrator
+) -> None:
     await orchestrator.write()
     await orchestrator.accept("Louvre", "Eiffel Tower")
     await orchestrator.finish()  # so that its event stream ends
-    async with gateway(nats_url) as client:
-        await ready(client)
-        await eventually(lambda: status_of(client))
-        answered = await asyncio.to_thread(ask_everything, str(client.base_url).rstrip("/"))
+    await eventually(lambda: status_of(client))
+    answered = await asyncio.to_thread(ask_everything, str(client.base_url).rstrip("/"))
     assert set(answered) == set(OPERATIONS)
     assert answered.total() >= LEAST, answered
 

@@ -58,7 +58,7 @@ class Orchestrator:
         self.digest = ""
         self.repeated = 0
 
-    async def answer(self) -> None:
+    async def answer(self) -> "Orchestrator":
         """Be there."""
         await self._service.register()
         await self._service.endpoint(subjects.START_RUN, StartRun, self._start)
@@ -67,6 +67,7 @@ class Orchestrator:
         await self._service.endpoint(subjects.PAUSE_RUN, ChangeRun, self._change("paused"))
         await self._service.endpoint(subjects.RESUME_RUN, ChangeRun, self._change("running"))
         await self.bus.ask(ORCHESTRATOR_PING, Ping())  # comes after the subscriptions, so from here on the server knows them
+        return self
 
     async def write(self, **changes: Any) -> RunState:
         """Write a run's state as it is now."""
@@ -76,7 +77,7 @@ class Orchestrator:
         await self.bus.publish(bucket_key("RUNS", run), self.states[run])
         return self.states[run]
 
-    async def accept(self, *texts: str, run: str = RUN, near: int = 0) -> None:
+    async def accept(self, *texts: str, run: str = RUN, near: int = 0, facet: str = "") -> None:
         """Accept attributes, in one batch; they may repeat the attribute with ordinal `near`."""
         entries, digest = [], self.digest
         for ordinal, text in enumerate(texts, start=len(self.texts) + 1):
@@ -95,6 +96,8 @@ class Orchestrator:
                 near=near,
                 near_text=self.texts[near - 1] if near else "",
                 near_score=0.81 if near else 0.0,
+                near_why="“louvre palace” against “louvre”" if near else "",
+                facet=facet,
                 at=now(),
                 digest=digest,
             )
@@ -133,6 +136,7 @@ class Orchestrator:
                 of_text=self.texts[of - 1],
                 tier="typo",
                 score=0.97,
+                why="“louvre” with one letter less",
                 task="t",
                 provider="random",
                 model="vocabulary",

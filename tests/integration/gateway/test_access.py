@@ -7,18 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.gateway.access import COOKIE
 from services.gateway.clients import Clients
 from services.gateway.rates import Rate, Rates
-from tests.integration.gateway_kit import RUN, Orchestrator, gateway, ready, watch
+from tests.integration.gateway.kit import RUN, Orchestrator, gateway, ready, watch
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105  # of these tests alone
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"topic": "Paris", "providers": ["random"]}
-
-
-@pytest.fixture
-async def orchestrator(bus: object) -> Orchestrator:
-    stand_in = Orchestrator(bus)  # type: ignore[arg-type]  # the fixture's Bus
-    await stand_in.answer()
-    return stand_in
 
 
 async def test_with_a_token_only_the_page_and_probes_are_open(nats_url: str, orchestrator: Orchestrator) -> None:
