@@ -22,8 +22,6 @@ class Client:
         self.frames: list[Frame] = []
         """Since the last `reset`, which tells a client to forget what it has."""
         self.last_id = ""
-        self.accepted_at = 0.0
-        """When the last accepted attribute came; seconds of the loop's clock."""
         self.connections = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -66,16 +64,13 @@ class Client:
         return False
 
     def _take(self, id: str, event: str, data: str) -> None:
-        now = asyncio.get_running_loop().time()
         if event == "reset":
             self.frames.clear()
             self.last_id = ""
         elif id:
             self.last_id = id
-        if event == "accepted":
-            self.accepted_at = now
         if event in ("accepted", "duplicate", "done", "reset"):
-            self.frames.append(Frame(id, event, data.encode(), now))
+            self.frames.append(Frame(id, event, data.encode(), asyncio.get_running_loop().time()))
 
 
 async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, str, str]]:

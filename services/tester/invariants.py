@@ -14,8 +14,9 @@ I1 to I4 are read off the evidence by `check`; the others are measured where the
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,9 @@ RECOVERY_SECONDS = 10.0
 """I6 for each fault; nineteen of twenty must be within `MOSTLY_SECONDS`."""
 
 MOSTLY_SECONDS = 3.0
+
+ON_ITS_WAY_SECONDS = 0.5
+"""How long after a process was killed what it had sent still arrives."""
 
 NAMED = 5
 """Examples named in a complaint."""
@@ -244,6 +248,25 @@ def stops(accepted_before: int, evidence: Evidence, seconds: float, within: floa
     if len(evidence.accepted) > accepted_before + under_way:
         found.append(Broken("I5", f"{len(evidence.accepted) - accepted_before} attributes were accepted after the stop"))
     return found
+
+
+def recovery(readers: Sequence[Sequence[float]], fault_ended: float) -> float | None:
+    """Seconds from the end of a fault until every reader had something new again; None if one never had.
+
+    `readers` holds, for each, the times at which something came. What was on its way when the fault came may still arrive
+    after it, so what counts is the longest silence that began until `ON_ITS_WAY_SECONDS` after the fault.
+    """
+    longest = 0.0
+    for times in readers:
+        silences = [
+            (before, after)
+            for before, after in pairwise([-math.inf, *times])
+            if after > fault_ended and before <= fault_ended + ON_ITS_WAY_SECONDS
+        ]
+        if not silences:
+            return None
+        longest = max(longest, *(after - max(before, fault_ended) for before, after in silences))
+    return longest
 
 
 def recovers(seconds: float | None) -> list[Broken]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.bus import Bus, connect
 from shared.service import SUPERVISED
 
 PROJECT = Path(__file__).parents[2]
@@ -101,6 +102,10 @@ class Stack:
         if not answer.ready:
             raise StackError(answer.error)
         return answer.nats_url
+
+    async def connect(self) -> Bus:
+        """A connection of the tester's own to the stack's bus."""
+        return await connect(self.nats_url, "tester")
 
     async def stop(self) -> int:
         """Stop everything; returns the launcher's exit code."""

@@ -41,7 +41,8 @@ class Watched:
         self.clients = [Client(url, run).start() for _ in range(clients)]
         self.accepted = 0
         """As far as this reader of the stream has seen."""
-        self.accepted_at = 0.0
+        self.times: list[float] = []
+        """When something new was seen; seconds of the loop's clock."""
         self.finished = False
         self._url = url
         self._output = output
@@ -63,32 +64,20 @@ class Watched:
         wanted = [subjects.accepted_of_run(self.run), subjects.finished(self.run)]
         async for batch in self.bus.follow(RESULTS, wanted):
             for stored in batch:
+                self.times.append(asyncio.get_running_loop().time())
                 if subjects.decision(stored.subject)[0] == "finished":
                     self.finished = True
                     return
                 self.accepted += 1
-                self.accepted_at = asyncio.get_running_loop().time()
 
     async def until_accepted(self, number: int, seconds: float = 30.0) -> None:
         """Wait until so many attributes are accepted, or the run has ended. Raises Late."""
         await _until(lambda: self.accepted >= number or self.finished, seconds, f"{number} attributes of run {self.run}")
 
-    async def recovered(self, since: float, seconds: float = 30.0) -> float | None:
-        """Seconds from the end of a fault until stream and every client had a new attribute; None if they never had.
-
-        A run that ended meanwhile has recovered when all were told so.
-        """
-        try:
-            await _until(lambda: self._all_since(since), seconds, "recovery")
-        except Late:
-            return None
-        times = [self.accepted_at, *(client.accepted_at for client in self.clients)]
-        return max(0.0, max(times) - since) if min(times) > since else asyncio.get_running_loop().time() - since
-
-    def _all_since(self, since: float) -> bool:
-        if self.finished:
-            return all(client.frames and client.frames[-1].event == "done" for client in self.clients)
-        return min(self.accepted_at, *(client.accepted_at for client in self.clients)) > since
+    def readers(self) -> list[list[float]]:
+        """When the stream, and each client, had something new; seconds of the loop's clock."""
+        told = [[frame.at for frame in client.frames if frame.event in ("accepted", "done")] for client in self.clients]
+        return [self.times, *told]
 
     async def verdict(self, seconds: float, logs: list[Path]) -> Evidence:
         """Wait for the run's end, the files' and the clients', and gather the evidence. Raises Late."""
