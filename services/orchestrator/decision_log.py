@@ -1,11 +1,12 @@
 """The log of decisions (RESULTS), written by one orchestrator at a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
-from shared import streams
+from shared import streams, subjects
 from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Taken, TooLarge, Unavailable
 from shared.messages import Duplicate, Epoch, now
 
@@ -19,11 +20,17 @@ FULL_HINT = "raise max_bytes of the stream RESULTS, or start with an empty store
 
 RESULTS = streams.RESULTS.name or ""
 
+AnswerT = TypeVar("AnswerT")
+
 log = structlog.get_logger()
 
 
 class LogConflict(Exception):
     """Raised when the log holds an attribute that this process thinks is new: its memory is wrong, replay it."""
+
+
+class LogDamaged(LogConflict):
+    """Raised when the log does not end where this process left it: it lost its tail, or somebody else wrote to it."""
 
 
 class DecisionLog:
@@ -55,8 +62,7 @@ class DecisionLog:
         """Write decisions in order, in atomic batches; returns when all are on disk.
 
         Waits as long as the server is away or the stream is at its bound. Raises TooLarge for a message that no wait would
-        make fit, Fenced when a newer orchestrator took
-        over, LogConflict when the log contradicts this process.
+        make fit, Fenced when a newer orchestrator took over, LogConflict when the log contradicts this process.
         """
         async with self._writing:
             for start in range(0, len(entries), streams.MAX_BATCH):
@@ -65,11 +71,16 @@ class DecisionLog:
     async def _write(self, batch: list[Entry]) -> None:
         while batch:
             try:
-                self._last = await self._bus.commit(batch, self.fence)
+                # Naming the end that we know keeps us from writing on where a damaged disk cost the log its tail.
+                self._last = await self._bus.commit(batch, self.fence, after=self._last)
                 self.full = False
                 return
-            except (Fenced, TooLarge):
+            except TooLarge:
                 raise
+            except Fenced:
+                if await self._is_stored(batch[0]):  # an attempt whose answer was lost was carried out after all
+                    return
+                await self._explain()
             except Full as error:
                 self.full = True
                 log.error("log.full", error=str(error), hint=FULL_HINT)
@@ -89,14 +100,27 @@ class DecisionLog:
         found = await self._find(entry.subject)
         if found <= self._last:
             return False
-        self._last = max(self._last, (await self._bus.head(RESULTS)).last)
+        self._last = max(self._last, (await self._persist(lambda: self._bus.head(RESULTS))).last)
         return True
 
+    async def _explain(self) -> None:
+        """Raise what it means that the log does not end where we left it; return if it does by now."""
+        newest = await self._persist(lambda: self._bus.last(RESULTS, subjects.ALL_EPOCHS))
+        end = (await self._persist(lambda: self._bus.head(RESULTS))).last
+        if newest and newest.sequence > self.fence:
+            raise Fenced(f"another orchestrator has taken over ({newest.subject})")
+        if end != self._last or not newest or newest.sequence != self.fence:
+            raise LogDamaged(f"RESULTS ends at {end}, where {self._last} was written last: it lost entries or was made anew")
+
     async def _find(self, subject: str) -> int:
+        stored = await self._persist(lambda: self._bus.last(RESULTS, subject))
+        return stored.sequence if stored else 0
+
+    async def _persist(self, question: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Ask the server until it answers."""
         while True:
             try:
-                stored = await self._bus.last(RESULTS, subject)
-                return stored.sequence if stored else 0
+                return await question()
             except (Unavailable, Missing):
                 await asyncio.sleep(RETRY_SECONDS)
 
