@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from cyclopts import App
 
+from services.producer import metrics
 from services.producer.adapters.contract import Adapter
 from services.producer.adapters.registry import build
 from services.producer.key import Key, fingerprint
@@ -67,6 +68,7 @@ async def work(settings: ProducerSettings, provider: str, models: tuple[str, ...
         await running.register()
         limits = Limits(settings.requests(provider), settings.tokens(provider))
         key = Key(running.bus, provider, running.id, mark, limits)
+        metrics.PAUSED.read = lambda: limits.paused
         slots = Slots(settings.producer_slots or (1 if provider in KEYLESS else VENDOR_SLOTS))
         loop = Loop(Producer(running.id, provider, models, running.bus, adapter, key, slots))
         await running.run_until_stopped(loop.run(), loop.announcer.run())

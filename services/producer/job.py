@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from services.producer import call_span, metrics
 from services.producer.call import Blocked, Call
 from services.producer.producer import Producer
 from shared import subjects
@@ -75,6 +76,7 @@ class Job:
             await self._do(_read(self._delivery))
         except Malformed as error:
             self._memory.malformed += 1
+            metrics.MALFORMED.add()
             subject, number = self._delivery.subject, self._memory.malformed
             log.warning("task.malformed", subject=subject, error=str(error), malformed=number)
             await _quietly(self._delivery.discard())
@@ -104,17 +106,22 @@ class Job:
             self.task = task
             self._memory.in_hand[task.id] = self
             try:
-                await self._report(await self._make(task))
+                model = task.model or self._producer.models[0]
+                with call_span.call_span(task, model, self._producer.id, self._delivery.trace) as span:
+                    usage = await self._make(task, span.context)
+                    call_span.end(span, usage)
+                    metrics.made(usage)
+                    await self._report(usage, span.context)
             finally:
                 del self._memory.in_hand[task.id]
             self._memory.done.append(task.id)
         await self._delivery.done()
 
-    async def _make(self, task: Task) -> Usage:
+    async def _make(self, task: Task, trace: str) -> Usage:
         attempt = self._delivery.attempt
         log.info("task.taken", task=task.id, run=task.run, count=task.count, avoid=len(task.avoid), attempt=attempt)
         named = msgspec.structs.replace(task, model=task.model or self._producer.models[0])
-        call = Call(self._producer, named, self._delivery.trace)
+        call = Call(self._producer, named, trace)
         if task.run in self._memory.ended:
             return call.usage(cancelled=True)
         self._making = asyncio.ensure_future(call.make())
@@ -134,9 +141,9 @@ class Job:
         _log_answer(usage)
         return usage
 
-    async def _report(self, usage: Usage) -> None:
+    async def _report(self, usage: Usage, trace: str) -> None:
         """Publish what the call took. Raises Blocked when the bus does not take it in time."""
-        subject, trace = subjects.usage(usage.run, usage.provider), self._delivery.trace
+        subject = subjects.usage(usage.run, usage.provider)
         try:
             async with asyncio.timeout(REPORT_SECONDS):
                 while True:
