@@ -11,7 +11,7 @@ import structlog
 from services.gateway import frames
 from services.gateway.log_tail import TAIL_ENTRIES
 from services.gateway.view import View
-from shared import subjects
+from shared import log_spans, subjects, traces
 from shared.bus import Bus, BusError, Malformed, Stored, StreamHead, bucket_key, bucket_stream, decode
 from shared.messages import Finished, Presence, RunState, Snapshot
 from shared.streams import RESULTS, RUNS
@@ -67,9 +67,10 @@ async def follow_log(bus: Bus, view: View) -> None:
 
     def read(batch: list[Stored]) -> None:
         view.current = view.current or not batch or batch[-1].sequence >= end
-        for run in {run for stored in batch if (run := _show(stored, view))}:
-            if known := view.runs.get(run):
-                known.bell.ring()
+        with log_spans.reading(traces.DELIVER, batch):
+            for run in {run for stored in batch if (run := _show(stored, view))}:
+                if known := view.runs.get(run):
+                    known.bell.ring()
 
     wanted = [subjects.ALL_ACCEPTED, subjects.ALL_DUPLICATES, subjects.ALL_SETTLED, subjects.ALL_FINISHED]
     await _follow(bus, RESULTS.name or "", wanted, begin, read)

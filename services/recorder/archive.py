@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import structlog
 
-from services.recorder import cursor
+from services.recorder import cursor, metrics
 from services.recorder.cursor import Cursor
 from services.recorder.folder import Folder
 from services.recorder.place import find_place
@@ -130,6 +130,7 @@ def _read(kind: type[EntryT], stored: Stored, run: str) -> EntryT | None:
         if message.run != run:
             raise Malformed(f"{kind.__name__}: it says it is of run {message.run}")
     except Malformed as error:
+        metrics.MALFORMED.add()
         log.warning("recorder.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
         return None
     return message

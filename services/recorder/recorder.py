@@ -6,9 +6,10 @@ from pathlib import Path
 
 import structlog
 
+from services.recorder import metrics
 from services.recorder.archive import Archive
 from services.recorder.folder import Folder
-from shared import streams, subjects
+from shared import log_spans, streams, subjects, traces
 from shared.bus import Bus, BusError
 
 RETRY_SECONDS = 5.0
@@ -70,7 +71,9 @@ class Recorder:
         with contextlib.closing(archive):
             async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=archive.sequence)) as batches:
                 async for batch in batches:
-                    archive.take(batch)
+                    with log_spans.reading(traces.RECORD, batch) as kinds:
+                        archive.take(batch)
+                    metrics.recorded(kinds, batch)
                     if not batch and await self._replaced(head.epoch, archive.sequence):
                         log.error(
                             "recorder.log_replaced", hint="RESULTS was made anew or lost its end; reading it from the beginning"

@@ -61,6 +61,7 @@ class ListedAttribute(Struct):
     producer: str
     time: str
     facet: str
+    trace: str
     possible_duplicate_of: Possible | None
     absorbed: Absorbed
 
@@ -260,6 +261,7 @@ class Recording:
             producer=accepted.producer,
             time=accepted.at,
             facet=accepted.facet,
+            trace=accepted.trace,
             possible_duplicate_of=self._possible(accepted),
             absorbed=self._absorbed.of(accepted.ordinal),
         )

@@ -5,6 +5,7 @@ import os
 
 import structlog
 
+from services.recorder import metrics
 from services.recorder.folder import Folder
 
 CHUNK = 1024 * 1024
@@ -70,6 +71,7 @@ class ReplayedFile:
         number = 1
         while (kept := f"{self._name}.damaged-{number}") in names:
             number += 1
+        metrics.REPAIRED.add()
         log.error("recording.file_damaged", file=str(self._folder.path / self._name), agrees_until=self._agreed, kept_as=kept)
         self._folder.rename(self._name, kept)
         with self._folder.open(kept) as old:
