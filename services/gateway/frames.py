@@ -66,6 +66,7 @@ class AcceptedEvent(msgspec.Struct):
     probe: bool = False
     """Its call was made as if nothing had been found yet."""
     trace: str = ""
+    """Id of the trace in which it was found."""
 
 
 class DuplicateEvent(msgspec.Struct):
@@ -84,6 +85,7 @@ class DuplicateEvent(msgspec.Struct):
     task: str
     facet: str
     at: str
+    trace: str = ""
 
 
 class SettledEvent(msgspec.Struct):

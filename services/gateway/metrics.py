@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.view import View
+from shared.metrics import Collected
 
 PLAIN_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,6 +28,7 @@ class Metrics:
         self.dropped = Counter("chorus_gateway_clients_dropped", "Clients that took nothing", registry=self.registry)
         self.refused = Counter("chorus_gateway_clients_refused", "Clients beyond a cap", registry=self.registry)
         self.registry.register(self)
+        self.registry.register(Collected())
 
     def answered(self, method: str, status: int) -> None:
         self._requests.labels(method if method in METHODS else "other", str(status)).inc()

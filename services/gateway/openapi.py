@@ -107,9 +107,15 @@ def _start_run() -> Described:
         "description": "A request with the same key starts no second run",
         "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
     }
+    trace = {
+        "name": "traceparent",
+        "in": "header",
+        "description": "W3C trace context that the run shall belong to; one that is malformed counts as none",
+        "schema": {"type": "string"},
+    }
     operation = _with_run_request(_post("Start a run", 202, RunView))
     operation["responses"]["202"]["headers"] = {"Location": {"schema": {"type": "string"}}}
-    return {**operation, "parameters": [key]}
+    return {**operation, "parameters": [key, trace]}
 
 
 def _attributes() -> Described:

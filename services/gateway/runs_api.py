@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from services.gateway.request_body import read_body, read_object
 from services.gateway.run_view import run_view
 from services.gateway.state import variables_of, view_of
 from services.gateway.view import NO_ORCHESTRATOR, View
-from shared import subjects
+from shared import subjects, traces
 from shared.bus import Bus, BusError, Malformed, Missing, decode
 from shared.messages import ChangeRun, Forecast, ForecastRun, Refusal, RunSpec, RunState, StartRun, new_run_id
 from shared.providers import resolve
@@ -47,8 +48,21 @@ async def start_run(request: Request) -> Response:
     """`POST /api/runs`: have the orchestrator start a run; 202 with where it stands.
 
     With an `Idempotency-Key` the run's id is made of the key, so a request that is sent again finds the run it started, be it
-    through another gateway or long after the run has ended.
+    through another gateway or long after the run has ended. With a `traceparent` (W3C) the run belongs to that trace.
     """
+    about: dict[str, traces.Value] = {"http.request.method": "POST", "http.route": "/api/runs"}
+    with traces.span(traces.START_RUN, about, parent=request.headers.get("traceparent", ""), kind="server") as span:
+        try:
+            state = await _start(request)
+        except Problem as problem:
+            failure = str(problem.status) if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+            span.end({"http.response.status_code": problem.status}, error=failure)
+            raise
+        span.set({"http.response.status_code": HTTPStatus.ACCEPTED, "chorus.run": state.run})
+    return json_answer(run_view(state), HTTPStatus.ACCEPTED, {"Location": f"/api/runs/{state.run}"})
+
+
+async def _start(request: Request) -> RunState:
     view = view_of(request)
     key = request.headers.get("idempotency-key")
     spec = _spec(await read_object(request), variables_of(request))
@@ -58,7 +72,7 @@ async def start_run(request: Request) -> Response:
     state = known.state if known else await _ask_for_state(view, subjects.START_RUN, StartRun(spec=spec, run=run), run)
     if state.spec != spec:
         raise Problem(422, f"This Idempotency-Key was used for another run, {run}; use a new key for each run.")
-    return json_answer(run_view(state), 202, {"Location": f"/api/runs/{state.run}"})
+    return state
 
 
 async def forecast_run(request: Request) -> Response:
