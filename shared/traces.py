@@ -104,6 +104,11 @@ class Span:
             self._recorded = None
 
 
+def send_to(endpoint: str) -> None:
+    """Have this process, and all that it starts, export to this collector."""
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+
+
 def start(service: str, instance: str, version: str, variables: Mapping[str, str]) -> None:
     """Export the spans of this process from now on, if the variables name where to."""
     global _exporter  # one exporter a process, as there is one log

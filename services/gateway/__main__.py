@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from argparse import ArgumentParser
 from collections.abc import Mapping
 
 import structlog
@@ -14,6 +15,7 @@ from services.gateway.rates import Rates
 from services.gateway.server import Server, address, listen, make_server
 from services.gateway.settings import GatewaySettings
 from services.gateway.view import View
+from shared import traces
 from shared.service import environment, load, run, service, start_logging
 
 log = structlog.get_logger()
@@ -59,9 +61,16 @@ async def _until_ended(serving: "asyncio.Future[None]") -> None:
 
 
 def main() -> None:
-    """Run the gateway; settings come from the environment."""
+    """Run the gateway; settings come from the environment, and some from flags."""
+    flags = ArgumentParser(prog="gateway", description="REST, server-sent events and the dashboard.")
+    flags.add_argument("--port", help="8080 unless PORT says otherwise")
+    flags.add_argument("--log-level", help="trace, debug, info, warn or error")
+    flags.add_argument("--trace-ep", help="collector of OpenTelemetry traces (OTLP over HTTP), such as http://localhost:4318")
+    given = flags.parse_args()
+    if given.trace_ep:
+        traces.send_to(given.trace_ep)
     variables = environment()
-    settings = load(GatewaySettings, variables)
+    settings = load(GatewaySettings, variables, port=given.port, log_level=given.log_level)
     start_logging("gateway", settings.log_level)
     listener = listen(settings.host, settings.port, guarded=bool(settings.gateway_token))
     run(lambda: serve(settings, variables, listener, View(Clients(settings.clients_per_address))))

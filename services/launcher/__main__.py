@@ -72,6 +72,7 @@ def run(
     producers: int | None = None,
     port: int | None = None,
     nats_port: int = -1,
+    metrics: Annotated[bool, Parameter(negative=())] = False,
     parent_stdin: bool = False,
 ) -> int:
     """Run some services (nats, orchestrator, recorder, gateway) and producers in the foreground.
@@ -84,12 +85,21 @@ def run(
         Stop when standard input closes.
     nats_port
         The port NATS shall have if it is free.
+    metrics
+        Have the services serve their numbers to Prometheus, on ports that are always the same.
     """
     from services.launcher.run import run
 
     where = Folder(folder.absolute())
     return run(
-        where, services, parent_stdin=parent_stdin, provider=provider, producers=producers, port=port, nats_port=nats_port
+        where,
+        services,
+        parent_stdin=parent_stdin,
+        provider=provider,
+        producers=producers,
+        port=port,
+        nats_port=nats_port,
+        metrics=metrics,
     )
 
 

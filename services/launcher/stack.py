@@ -11,13 +11,19 @@ from msgspec import Meta
 from services.launcher.children import Program
 from services.launcher.elastic import MAX_PRODUCERS, Demand
 from services.launcher.errors import StartError
-from shared.providers import resolve
+from shared.providers import PROVIDERS, resolve
 from shared.service import SUPERVISED, Settings, environment, load
 
 NATS = "nats"
 GATEWAY = "gateway"
 LOCAL_MODEL = "local-model"
 SERVICES = (NATS, "orchestrator", "recorder", GATEWAY)
+
+METRICS_PORTS = {"orchestrator": 9101, "recorder": 9102, LOCAL_MODEL: 9103}
+"""Where Prometheus finds each service's numbers; the gateway's are on its own port."""
+
+FIRST_PRODUCER_METRICS_PORT = 9110
+"""Of the first provider's first producer; each producer has the next, and each provider the next hundred."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -47,6 +53,8 @@ class Stack:
     local_model_port: int
     """0: the user has one at `local_model_url`."""
     log_level: str
+    metrics: bool = False
+    """Whether the services serve their numbers, on ports that are known beforehand."""
 
     @property
     def has_nats(self) -> bool:
@@ -54,7 +62,7 @@ class Stack:
 
     def service(self, name: str, nats_url: str) -> Program:
         """The program of the orchestrator, recorder or gateway."""
-        variables = self._variables(nats_url)
+        variables = self._variables(nats_url, METRICS_PORTS.get(name, 0))
         probe = ""
         if name == GATEWAY:
             # HOST is ours to say: some shells set it to the machine's name, and the stack is for this machine alone.
@@ -63,16 +71,19 @@ class Stack:
         return Program(name, _python(f"services.{name}"), variables, service=name, probe=probe)
 
     def producer(self, provider: str, number: int, nats_url: str) -> Program:
-        variables = self._variables(nats_url) | {"LOCAL_MODEL_URL": self.local_model_url}
+        metrics_port = FIRST_PRODUCER_METRICS_PORT + 100 * PROVIDERS.index(provider) + number - 1
+        variables = self._variables(nats_url, metrics_port) | {"LOCAL_MODEL_URL": self.local_model_url}
         command = _python("services.producer", "--provider", provider)
         return Program(f"producer-{provider}-{number}", command, variables, service=f"producer-{provider}")
 
     def local_model(self, nats_url: str) -> Program:
         command = _python("services.local_model", "--port", str(self.local_model_port))
-        return Program(LOCAL_MODEL, command, self._variables(nats_url), service=LOCAL_MODEL)
+        variables = self._variables(nats_url, METRICS_PORTS[LOCAL_MODEL])
+        return Program(LOCAL_MODEL, command, variables, service=LOCAL_MODEL)
 
-    def _variables(self, nats_url: str) -> dict[str, str]:
-        return {"NATS_URL": nats_url, "LOG_LEVEL": self.log_level, SUPERVISED: "1"}
+    def _variables(self, nats_url: str, metrics_port: int) -> dict[str, str]:
+        port = metrics_port if self.metrics else 0  # said also when it is 0: one port in our own environment is not for all
+        return {"NATS_URL": nats_url, "LOG_LEVEL": self.log_level, "METRICS_PORT": str(port), SUPERVISED: "1"}
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -80,7 +91,13 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def chosen(
-    services: str, *, provider: str | None = None, producers: int | None = None, port: int | None = None, nats_port: int = -1
+    services: str,
+    *,
+    provider: str | None = None,
+    producers: int | None = None,
+    port: int | None = None,
+    nats_port: int = -1,
+    metrics: bool = False,
 ) -> Stack:
     """The stack that flags and environment ask for; what is None comes from the environment.
 
@@ -106,6 +123,7 @@ def chosen(
         local_model_url=local_model_url or f"http://127.0.0.1:{local_model_port}/v1",
         local_model_port=local_model_port,
         log_level=settings.log_level,
+        metrics=metrics,
     )
 
 

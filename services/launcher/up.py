@@ -48,7 +48,7 @@ def _start(
 ) -> dict[str, object]:
     """Start a supervisor that outlives us and return what it says when it is ready or has failed."""
     command = [sys.executable, "-m", "services.launcher", "run", "--services", ",".join(services)]
-    command += ["--folder", str(folder.root), "--nats-port", str(NATS_PORT)]
+    command += ["--folder", str(folder.root), "--nats-port", str(NATS_PORT), "--metrics"]
     for flag, value in (("--provider", provider), ("--producers", producers), ("--port", port)):
         if value is not None:
             command += [flag, str(value)]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import uvloop
 from cyclopts import App, Parameter, Token
 
+from shared import traces
 from shared.service import VERSION, Settings, environment, load, service
 
 
@@ -45,6 +46,7 @@ def orchestrator(
     stop_below: Annotated[float, Parameter(converter=share)] = 0,
     strategy: str = "all",
     json: Annotated[bool, Parameter(negative=())] = False,
+    trace_ep: str | None = None,
 ) -> int:
     """Make one list without repeats about a topic, or run as the service that other programs ask for lists.
 
@@ -98,7 +100,11 @@ def orchestrator(
         separated by commas.
     json
         Print a summary as one line of JSON at the end.
+    trace_ep
+        Collector of OpenTelemetry traces (OTLP over HTTP), such as http://localhost:4318, for this and all that it starts.
     """
+    if trace_ep:
+        traces.send_to(trace_ep)
     if topic is None:
         return uvloop.run(serve(load(ServiceSettings, environment(), log_level=log_level)))
     from services.orchestrator.cli.command import Wish, make_list  # the service needs none of it

@@ -13,6 +13,7 @@ from services.producer.loop import Loop
 from services.producer.producer import Producer
 from services.producer.settings import ProducerSettings
 from services.producer.slots import Slots
+from shared import traces
 from shared.providers import KEYLESS, PROVIDERS, base_url_of, key_of, models_of, problem_of, resolve
 from shared.service import environment, load, run, service
 
@@ -23,7 +24,7 @@ app = App(name="producer", help="Take tasks of one provider from the bus and pub
 
 
 @app.default
-def producer(*, provider: str = "env", model: str = "", log_level: str | None = None) -> None:
+def producer(*, provider: str = "env", model: str = "", log_level: str | None = None, trace_ep: str | None = None) -> None:
     """Work until stopped.
 
     Parameters
@@ -35,7 +36,11 @@ def producer(*, provider: str = "env", model: str = "", log_level: str | None = 
         The models to offer, comma-separated; the first is called when a task names none. Default: OPENAI_MODEL etc.
     log_level
         trace, debug, info, warn or error.
+    trace_ep
+        Collector of OpenTelemetry traces (OTLP over HTTP), such as http://localhost:4318.
     """
+    if trace_ep:
+        traces.send_to(trace_ep)
     variables = environment()
     settings = load(ProducerSettings, variables, log_level=log_level)
     name = one_provider(provider, variables)
