@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import structlog
 from cyclopts import App, Parameter, validators
 
-from services.local_model.server import start
+from services.local_model.server import LOOPBACK, start
 from services.local_model.weights import weights
 from shared.service import Settings, environment, load, run, service, start_logging
 
@@ -20,12 +20,17 @@ app = App(name=NAME, help="Serve a small language model on loopback, for produce
 
 @app.default
 def local_model(
-    *, port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8084, log_level: str | None = None
+    *,
+    host: str = LOOPBACK,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8084,
+    log_level: str | None = None,
 ) -> None:
     """Serve until stopped.
 
     Parameters
     ----------
+    host
+        Who reaches it can use it: it knows no keys. Another than loopback is for a network of its own, as in a container.
     port
         0 takes any free one; the log names it.
     log_level
@@ -33,7 +38,7 @@ def local_model(
     """
     settings = load(Settings, environment(), log_level=log_level)
     start_logging(NAME, settings.log_level)
-    server = start(weights(), port)
+    server = start(weights(), host, port)
     log.info("local_model.ready", address=server.listening_address)
     try:
         run(lambda: serve(settings))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xllamacpp import Server  # type: ignore[import-untyped]  # it ships no types
 
-HOST = "127.0.0.1"
-"""Loopback alone: the server knows no keys."""
+LOOPBACK = "127.0.0.1"
 
 MODEL = "SmolLM2-135M-Instruct"
 SLOTS = 2
@@ -23,15 +22,15 @@ PROMPT_CACHE_MIB = 256
 ERRORS_ONLY = 1
 
 
-def start(weights: Path, port: int) -> "Server":
+def start(weights: Path, host: str, port: int) -> "Server":
     """Load the model and listen; returns once requests are answered. Exits with one line when the port is taken."""
-    _check_free(port)
+    _check_free(host, port)
     from xllamacpp import CommonParams, Server
 
     params = CommonParams()
     params.model.path = str(weights)
     params.model_alias = {MODEL}
-    params.hostnames = [HOST]
+    params.hostnames = [host]
     params.port = port
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT
@@ -44,7 +43,7 @@ def start(weights: Path, port: int) -> "Server":
     try:
         return Server(params)
     except RuntimeError as error:
-        raise SystemExit(f"The local model did not start on {HOST}:{port}: {error}") from error
+        raise SystemExit(f"The local model did not start on {host}:{port}: {error}") from error
 
 
 def threads() -> int:
@@ -53,11 +52,11 @@ def threads() -> int:
     return min(4, max(1, (os.cpu_count() or 2) // 2))
 
 
-def _check_free(port: int) -> None:
+def _check_free(host: str, port: int) -> None:
     """Exit with a line of ours where llama.cpp would end with its own."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
-            raise SystemExit(f"Port {port} on {HOST} is not free ({error.strerror}): choose another with --port.") from error
+            raise SystemExit(f"Port {port} on {host} is not free ({error.strerror}): choose another with --port.") from error

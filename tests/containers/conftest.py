@@ -1,0 +1,56 @@
+"""A Docker engine, the images, and one stack for the tests of a module."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import docker
+import pytest
+
+from shared.bus import Bus, connect
+from tests.containers.engine import engine, fetch_wheels, wheels_for, why_not
+from tests.containers.stack import Stack
+
+SERVICES = ("orchestrator", "gateway", "recorder", "launcher", "local-model")
+PROVIDERS = ("openai", "anthropic", "gemini", "local", "random")
+IMAGES = tuple(f"chorus-{name}" for name in (*SERVICES, *(f"producer-{provider}" for provider in PROVIDERS)))
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The engine. Without one the tests are left out, unless REQUIRE_DOCKER says that they must run."""
+    if reason := why_not():
+        if os.environ.get("REQUIRE_DOCKER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return engine()
+
+
+@pytest.fixture(scope="session")
+def images(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Every image, built from what is in the working tree."""
+    fetch_wheels()
+    with wheels_for(client) as pip:
+        stack = Stack(client, tmp_path_factory.mktemp("build"), pip)
+        stack.compose("build", "--parallel", seconds=1500, COMPOSE_PROFILES=",".join(PROVIDERS))
+    return IMAGES
+
+
+@pytest.fixture(scope="module")
+def stack(client: docker.DockerClient, images: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with three producers of `random`, healthy."""
+    variables = {"COMPOSE_PROFILES": "random", "RANDOM_LATENCY_SECONDS": "0.6", "PIP_FIND_LINKS": ""}
+    stack = Stack(client, tmp_path_factory.mktemp("stack"), variables)
+    try:
+        stack.up("--scale", "producer-random=3")
+        yield stack
+    finally:
+        stack.keep_logs()
+        stack.down()
+
+
+@pytest.fixture
+async def stack_bus(stack: Stack) -> AsyncIterator[Bus]:
+    """A connection of the test's own to the stack's NATS."""
+    bus = await connect(stack.nats_url, "test")
+    yield bus
+    await bus.close()

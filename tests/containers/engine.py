@@ -1,0 +1,63 @@
+"""The Docker engine under test, and a server of wheels for it, since its containers may reach no package index."""
+
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+PROJECT = Path(__file__).parents[2]
+WHEELS = PROJECT / "var" / "wheels"
+
+BASE = os.environ.get("PYTHON_IMAGE", "chorus-base")
+"""Stands in for python:…-slim; `.ci/docker-engine` makes it."""
+
+
+def engine() -> docker.DockerClient:
+    """The engine that answers here. Raises DockerException if none does."""
+    client = docker.from_env(timeout=120)
+    client.ping()
+    return client
+
+
+def why_not() -> str:
+    """Why the tests cannot run here; empty if they can."""
+    try:
+        client = engine()
+    except DockerException as error:
+        return f"no Docker engine answers: {error}"
+    if not client.images.list(name=BASE):
+        return f"there is no base image {BASE}: run .ci/docker-engine, or name one with PYTHON_IMAGE"
+    return ""
+
+
+def fetch_wheels() -> None:
+    """Bring every wheel of the locks into `WHEELS`; those that are there are not fetched again."""
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check", "download", "--no-deps"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--find-links", str(WHEELS), "--dest", str(WHEELS)]
+    subprocess.run([*command, "--requirement", str(PROJECT / "deploy/requirements/all.txt")], check=True, timeout=600)
+
+
+@contextlib.contextmanager
+def wheels_for(client: docker.DockerClient) -> Iterator[dict[str, str]]:
+    """Serve the wheels to containers; gives the variables with which pip finds them, and only them."""
+    host = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    handler = functools.partial(_Quiet, directory=str(WHEELS))
+    with ThreadingHTTPServer((host, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://{host}:{server.server_port}/"
+        yield {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": address, "PIP_TRUSTED_HOST": host, "PIP_INDEX_URL": ""}
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """A line for each wheel would bury what fails."""
