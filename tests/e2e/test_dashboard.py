@@ -19,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from shared import subjects
 from shared.bus import Bus
-from shared.messages import Presence, ProviderCounts
+from shared.messages import FacetCounts, Presence, ProviderCounts
 from tests.conftest import eventually
 from tests.integration.gateway.kit import RUN, SPEC, Orchestrator, gateway, ready, status_of
 
@@ -334,6 +334,7 @@ async def test_a_row_tells_its_story_by_keyboard(
     await expect(page.locator("#story-facts")).to_contain_text("producer-random-1")
     await expect(page.locator("#story-count")).to_have_text("Found again 2 times")
     await expect(page.locator("#story-repeats li").first).to_contain_text("a slip of the pen, 97%")
+    await expect(page.locator("#story-repeats li").first).to_contain_text("“louvre” with one letter less")
     await picture(watched, "story")
     await page.keyboard.press("Escape")
     await expect(page.locator("#story")).to_be_hidden()
@@ -343,7 +344,8 @@ async def test_a_row_tells_its_story_by_keyboard(
     await orchestrator.settle(3, of=1, same=True)
     await expect(page.locator("#list .row.near")).to_contain_text("duplicate, says a model")
     await page.click("#list .row.near")
-    await expect(page.locator("#story-near")).to_contain_text("Louvre (#1, likeness 81%). judge says: one and the same.")
+    await expect(page.locator("#story-near")).to_contain_text("Louvre (#1, likeness 81%: “louvre palace” against “louvre”).")
+    await expect(page.locator("#story-near")).to_contain_text("judge says: one and the same.")
     await page.click("#story-near button")
     await expect(page.locator("#story-text")).to_have_text("Louvre")
     assert watched.wrong == []
@@ -392,6 +394,92 @@ async def test_cost_limits_and_a_provider_that_left(
     await expect(page.locator("#provider-rows")).to_contain_text("The daily quota is used up.")
     await page.click(".toast .close")
     assert await page.locator(".toast").count() == 0
+    await expect(page.locator("#left")).to_contain_text("Raise the quota")  # stays, and is there for who comes later
+    await page.reload()
+    await expect(page.locator("#left")).to_contain_text("openai left the run")
+    assert await page.locator(".toast").count() == 0
+    assert watched.wrong == []
+
+
+async def test_curves_are_whole_after_a_reload(browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    async def tell(seconds: int) -> None:
+        await orchestrator.tell(seconds=float(seconds), usd=seconds / 100, coverage=seconds / 50)
+
+    for seconds in range(1, 11):
+        await tell(seconds)
+    watched = await open_page(browser, address(client))
+    page = watched.page
+    await expect(page.locator("#cost")).to_have_text("$0.10")
+
+    async def drawn(points: int) -> None:
+        async def so_many() -> bool:
+            path = await page.locator("#spend path").get_attribute("d")
+            return bool(path) and path.count("L") + 1 == points
+
+        await eventually(so_many, PATIENCE / 1000)
+
+    await drawn(11)  # from 0 on, though the page was opened only now
+    await page.reload()
+    await drawn(11)
+    await tell(12)
+    await drawn(12)
+    await expect(page.locator("#spend-note")).to_be_hidden()
+    await expect(page.locator("#coverage-curve path")).to_have_count(1)
+    assert watched.wrong == []
+
+
+async def test_what_was_spent_before_the_gateway_listened_is_said_to_be_a_sum(
+    browser: Browser, nats_url: str, orchestrator: Orchestrator
+) -> None:
+    await orchestrator.write(seconds=90.0, usd=0.5)
+    async with gateway(nats_url) as client:
+        await ready(client)
+        await eventually(lambda: status_of(client))
+        watched = await open_page(browser, address(client))
+        await expect(watched.page.locator("#spend-note")).to_contain_text("Of the first 1 min 30 s only the sum is known")
+
+
+async def test_how_complete_the_list_is(browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    await orchestrator.accept("Louvre", "Orsay", facet="museums")
+    await orchestrator.accept("Tuileries", facet="parks")
+    watched = await open_page(browser, address(client))
+    page = watched.page
+    await expect(page.locator("#list-note")).to_have_text("3 attributes")
+    await expect(page.locator("#coverage-card")).to_be_hidden()
+    facets = {
+        "museums": FacetCounts(calls=2, accepted=2, new_share=0.25),
+        "parks": FacetCounts(calls=3, accepted=1, closed="nothing new came"),
+    }
+    estimates = {"coverage": 0.62, "coverage_low": 0.5, "coverage_high": 0.74, "new_share": 0.08, "marginal_usd": 0.002}
+    await orchestrator.tell(**estimates, on_topic=0.98, judged=40, facets=facets)
+    await expect(page.locator("#coverage")).to_have_text("62%")
+    await expect(page.locator("#coverage-range")).to_have_text("likely 50% to 74%")
+    await expect(page.locator("#coverage-next")).to_contain_text("8% was new. The next new attribute takes about $0.002.")
+    await expect(page.locator("#coverage-next")).to_contain_text("98% belong to the topic, says a model of a sample of 40.")
+    await expect(page.locator("#facet-rows tr").last).to_contain_text("nothing new came")
+    await page.click("#facet-rows button >> text=museums")
+    await expect(page.locator("#list-note")).to_have_text("2 of 3")
+    await page.locator("#list .row").first.click()
+    await expect(page.locator("#story-facts")).to_contain_text("museums")
+    assert watched.wrong == []
+
+
+async def test_what_a_run_aims_at_can_be_chosen(
+    browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator
+) -> None:
+    watched = await open_page(browser, str(client.base_url))
+    page = watched.page
+    await page.fill("[name=topic]", "Paris")
+    await page.click("#start summary")
+    await page.select_option("[name=objective]", "dollars")
+    await page.fill("[name=stop_below]", "5")
+    await expect(page.locator("[name=facet_list]")).to_be_disabled()
+    await page.select_option("[name=facets]", "list")
+    await page.fill("[name=facet_list]", "museums; parks")
+    await page.click("#start [type=submit]")
+    await expect(page.locator("#topic")).to_have_text("Paris")
+    spec = orchestrator.asked[-1].spec
+    assert (spec.objective, spec.stop_below, spec.given_facets) == ("dollars", 0.05, ("museums", "parks"))
     assert watched.wrong == []
 
 
@@ -466,7 +554,15 @@ async def test_it_fits(
     await orchestrator.accept(*texts[150:])
     watched = await open_page(browser, address(client), **options)
     await expect(watched.page.locator("#list-note")).to_have_text("300 attributes")
-    await orchestrator.tell(accepted=300, usd=0.31, tokens=38_000, calls=24, seconds=30.0, duplicates=120)
+    facets = {
+        "museums": FacetCounts(calls=6, accepted=80, new_share=0.12),
+        "parks and gardens": FacetCounts(calls=4, accepted=41, new_share=0.3),
+        "c" * 80: FacetCounts(calls=3, accepted=22, new_share=0.02, closed="nothing new came of its last 3 calls"),
+    }
+    estimates = {"coverage": 0.62, "coverage_low": 0.5, "coverage_high": 0.74, "new_share": 0.2, "marginal_usd": 0.002}
+    await orchestrator.tell(
+        accepted=300, usd=0.31, tokens=38_000, calls=24, seconds=30.0, duplicates=120, facets=facets, **estimates
+    )
     await expect(watched.page.locator("#cost")).to_have_text("$0.31")
 
     async def three_producers() -> bool:
@@ -474,6 +570,7 @@ async def test_it_fits(
         return await watched.page.inner_text("#producers-note") == "3 producers"
 
     await eventually(three_producers, PATIENCE / 1000)
+    await expect(watched.page.locator("#producers")).to_contain_text("asks for parks and gardens, for 4 s")
     await expect(watched.page.locator("#curve path")).to_have_count(2)
     await picture(watched, name)
     width, inner = await watched.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -483,7 +580,17 @@ async def test_it_fits(
 
 async def announce(bus: Bus) -> None:
     """Three producers say that they are there, as they do once a second."""
-    working = Presence(producer="p-working", provider="openai", models=["gpt-4o-mini"], state="working", busy=1, run=RUN)
+    working = Presence(
+        producer="p-working",
+        provider="openai",
+        models=["gpt-4o-mini"],
+        state="working",
+        busy=1,
+        run=RUN,
+        task="t-12",
+        facet="parks and gardens",
+        task_seconds=4.2,
+    )
     waiting = Presence(
         producer="p-waiting", provider="openai", models=["gpt-4o-mini"], state="paused", slots=0, paused_seconds=12
     )

@@ -31,6 +31,7 @@ export const providers = () => call("/api/providers");
 export const producers = () => call("/api/producers");
 export const runs = () => call("/api/runs?limit=50");
 export const run = (id) => call(path(id));
+export const series = (id) => call(`${path(id)}/series`);
 export const start = (fields, key) => post("/api/runs", fields, { "Idempotency-Key": key });
 export const forecast = (fields) => post("/api/forecast", fields);
 export const change = (id, what) => post(`${path(id)}/${what}`, {});

@@ -2,7 +2,7 @@
 
 import { byId, element, oncePerFrame } from "./dom.js";
 import { drawLines } from "./line_chart.js";
-import { count, dollars, duration, perUnique, rate, share } from "./wording.js";
+import { count, dollars, duration, percent, perUnique, rate, share } from "./wording.js";
 
 const LINES = [
   ["Status", (store) => store.state?.status ?? "…"],
@@ -10,6 +10,7 @@ const LINES = [
   ["Unique / min", (store) => (store.perMinute == null ? "–" : rate(store.perMinute))],
   ["Candidates", (store) => count(store.candidates)],
   ["New of them", (store) => share(store.unique, store.candidates)],
+  ["Coverage", (store) => (store.state?.coverage == null ? "–" : percent(store.state.coverage))],
   ["Calls", (store) => count(store.state?.calls ?? 0)],
   ["Cost", (store) => (store.state ? dollars(store.state.usd) : "–")],
   ["Cost per unique", (store) => (store.state ? perUnique(store.state.usd, store.unique) : "–")],

@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { AttributeList } from "./attribute_list.js";
 import { showCards, showProgress } from "./cards.js";
-import { byId, oncePerFrame, setText, showMessage } from "./dom.js";
+import { showCoverage } from "./coverage_card.js";
+import { byId, element, oncePerFrame, setText, showMessage } from "./dom.js";
+import { showFacets } from "./facet_table.js";
 import { drawLines } from "./line_chart.js";
 import { showProviders } from "./provider_table.js";
 import { drawShares } from "./share_chart.js";
@@ -98,6 +100,9 @@ export class RunPanel {
     const { store } = this;
     showProgress(store);
     showProviders(store);
+    showCoverage(store);
+    showFacets(store);
+    this.left(store.state?.providers ?? {});
     drawShares(byId("shares"), store);
     const { unique, candidates } = store.curve.points();
     drawLines(byId("curve"), [
@@ -107,11 +112,19 @@ export class RunPanel {
     this.spend(store.state?.usd);
   }
 
+  // Who left the run stays to be seen, also by who opens the page later.
+  left(providers) {
+    const gone = Object.entries(providers).filter(([, counts]) => counts.left);
+    byId("left").hidden = !gone.length;
+    byId("left").replaceChildren(...gone.map(([name, counts]) => (
+      element("li", "", element("strong", "", `${name} left the run`), ` ${adviceFor(name, counts)}`))));
+  }
+
   spend(usd) {
-    const note = usd === null ? "Unknown: a model without a price was called. Add it to the price table to see its cost." : "Nothing so far.";
-    showMessage("spend-note", usd ? "" : note);
+    const { points, since } = this.store.spend;
     byId("spend").hidden = !usd;
-    const line = { name: "Spent", className: "spent", points: this.store.spend };
+    showMessage("spend-note", spendNote(usd, since));
+    const line = { name: "Spent", className: "spent", points };
     if (usd) drawLines(byId("spend"), [line], { unit: dollars, label: `Spent: ${dollars(usd)}` });
   }
 
@@ -166,4 +179,10 @@ export class RunPanel {
     }
     setTimeout(() => { button.textContent = "Copy all"; }, 1_500);
   }
+}
+
+function spendNote(usd, since) {
+  if (usd === null) return "Unknown: a model without a price was called. Add it to the price table to see its cost.";
+  if (!usd) return "Nothing so far.";
+  return since > 1 ? `Of the first ${duration(since)} only the sum is known: the gateway began to listen then.` : "";
 }

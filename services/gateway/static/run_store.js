@@ -1,12 +1,13 @@
 // One run as its events tell it: state, list, and what each attribute absorbed. Draws nothing.
 
+import * as api from "./api.js";
 import { Curve } from "./curve.js";
 import { RunEvents } from "./run_events.js";
+import { Spend } from "./spend.js";
 import { ENDED } from "./wording.js";
 
 const MINUTE = 60_000;
 const MAX_REPEATS = 200_000; // duplicates whose words are kept, about 60 MB; later ones are only counted
-const MAX_SPEND = 500; // points of the spend curve
 
 export class RunStore extends EventTarget {
   // Tells "change" when anything is new, "connection" with a state, "left" when a provider leaves the run.
@@ -15,7 +16,8 @@ export class RunStore extends EventTarget {
     this.run = run;
     this.state = null;
     this.producers = null;
-    this.spend = [[0, 0]];
+    this.spend = new Spend();
+    this.covered = []; // coverage as the gateway kept it: [seconds, share]
     this.skew = Infinity; // how far this machine's clock is ahead of the orchestrator's, at most
     this.connection = "connecting";
     this.clear();
@@ -28,7 +30,7 @@ export class RunStore extends EventTarget {
         this.connection = state;
         this.tell("connection");
       },
-      hello: on("update"),
+      hello: on("greet"),
       run: on("update"),
       snapshot: on("snapshot"),
       accepted: on("accept"),
@@ -89,14 +91,28 @@ export class RunStore extends EventTarget {
     for (const [provider, counts] of Object.entries(state.providers ?? {})) {
       if (counts.left && before && !before.providers?.[provider]?.left) this.tell("left", { provider, counts });
     }
-    this.note(state.usd, state.seconds);
+    this.spend.add(state.seconds, state.usd);
+    this.cover(state.seconds, state.coverage);
   }
 
-  note(usd, seconds) {
-    const last = this.spend.at(-1);
-    if (usd == null || !(seconds > last[0])) return;
-    this.spend.push([seconds, usd]);
-    if (this.spend.length > MAX_SPEND) this.spend = this.spend.filter((_, i) => i % 2 === 0 || i === MAX_SPEND);
+  cover(seconds, coverage) {
+    const last = this.covered.at(-1);
+    if (coverage != null && coverage !== last?.[1] && !(seconds <= last?.[0])) this.covered.push([seconds, coverage]);
+  }
+
+  // At each new connection: what came while there was none is asked for.
+  greet(state) {
+    this.update(state);
+    api.series(this.run).then((series) => this.fill(series), () => {}); // without it the curves begin here
+  }
+
+  fill(series) {
+    this.spend.fill(series);
+    const newer = this.covered.filter(([seconds]) => seconds > (series.at(-1)?.seconds ?? 0));
+    this.covered = [];
+    for (const { seconds, coverage } of series) this.cover(seconds, coverage);
+    for (const [seconds, coverage] of newer) this.cover(seconds, coverage);
+    this.tell("change");
   }
 
   snapshot(snapshot) {

@@ -5,7 +5,7 @@ import { byId, element, providerDot, setText, showMessage } from "./dom.js";
 import { compact, count, dollars } from "./wording.js";
 
 const NUMBERS = ["producers", "iterations", "max_items", "max_seconds", "max_calls", "max_tokens", "max_usd", "request_size", "seed"];
-const TEXTS = ["dedupe", "routing_strategy", "routing_config"];
+const TEXTS = ["dedupe", "routing_strategy", "routing_config", "objective"];
 const SETTLED = 500; // milliseconds without a keystroke before the forecast is asked for
 
 export class StartForm {
@@ -39,10 +39,14 @@ export class StartForm {
     const request = { topic: fields.get("topic"), providers: fields.getAll("providers") };
     for (const name of NUMBERS) if (fields.get(name)) request[name] = Number(fields.get(name));
     for (const name of TEXTS) if (fields.get(name)) request[name] = fields.get(name);
+    if (fields.get("stop_below")) request.stop_below = Number(fields.get("stop_below")) / 100;
+    const facets = fields.get("facets") === "list" ? fields.get("facet_list") : fields.get("facets");
+    if (facets) request.facets = facets;
     return request;
   }
 
   changed() {
+    this.form.elements.facet_list.disabled = this.form.elements.facets.value !== "list";
     this.key = undefined; // another request, so another key
     clearTimeout(this.settling);
     this.settling = setTimeout(() => this.forecast(), SETTLED);

@@ -25,13 +25,13 @@ export class Story {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  near(store, { ordinal, near, near_text: text, near_score: score }) {
+  near(store, { ordinal, near, near_text: text, near_score: score, near_why: why }) {
     byId("story-near").hidden = !near;
     if (!near) return;
     const other = store.attributes.find((one) => one.ordinal === near);
     const name = element(other ? "button" : "span", other ? "link" : "", text || `#${near}`);
     name.addEventListener("click", () => other && this.open(store, other));
-    byId("story-near").replaceChildren("Possible duplicate of ", name, ` (#${count(near)}, likeness ${share(score, 1)}). `, verdict(store.settled.get(ordinal)));
+    byId("story-near").replaceChildren("Possible duplicate of ", name, ` (#${count(near)}, likeness ${share(score, 1)}${why ? `: ${why}` : ""}). `, verdict(store.settled.get(ordinal)));
   }
 }
 
@@ -47,17 +47,20 @@ function facts(attribute) {
     ["Model", attribute.model || "–"],
     ["Producer", attribute.producer],
     ["When", moment(attribute.at)],
-    ["Asked for", attribute.facet || "anything of the topic"],
+    ["Asked for", attribute.facet || (attribute.probe ? "anything, as if nothing had been found yet" : "anything of the topic")],
     ["Task", attribute.task],
+    ...(attribute.trace ? [["Trace", attribute.trace]] : []),
   ];
 }
 
 function repeat(duplicate) {
   const why = `${tier(duplicate.tier)}, ${share(duplicate.score, 1)}`;
+  const words = duplicate.why ? [element("span", "why", duplicate.why)] : [];
   return element(
     "li",
     "",
     element("span", "text", duplicate.text),
+    ...words,
     element("span", "hint", providerName(duplicate.provider), ` ${duplicate.model} · ${why} · ${moment(duplicate.at)}`),
   );
 }

@@ -13,6 +13,7 @@ export const UNKNOWN = "unknown";
 export const count = (number) => whole.format(number);
 export const compact = (number) => short.format(number);
 export const rate = (number) => (number < 100 ? oneDigit.format(number) : whole.format(Math.round(number)));
+export const percent = (part) => percents.format(part);
 export const share = (part, all) => (all > 0 ? percents.format(part / all) : "–");
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -35,9 +36,11 @@ export function perDollar(usd, unique) {
 export function duration(seconds) {
   if (seconds < 60) return `${oneDigit.format(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return both(minutes, "min", Math.floor(seconds % 60), "s");
+  return both(Math.floor(minutes / 60), "h", minutes % 60, "min");
 }
+
+const both = (large, unit, small, part) => (small ? `${large} ${unit} ${small} ${part}` : `${large} ${unit}`);
 
 export function moment(text) {
   const date = new Date(text);

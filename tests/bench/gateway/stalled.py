@@ -24,7 +24,7 @@ FILLING_SECONDS = 2.0
 """Until the stalled clients' buffers are full: they cost what 200 clients that connect at once cost. They are dropped while the
 live ones are timed, about two seconds later."""
 
-PER_SECOND, AT_ONCE = 10, 10
+PER_SECOND, AT_ONCE = 10, 2
 PAIRS = 5
 
 
@@ -57,7 +57,7 @@ async def measure() -> dict[str, float | list[float]]:
 
 
 def compared(what: str, rounds: list[float]) -> dict[str, float | list[float]]:
-    """Of rounds whose second, sixth, … had stalled clients: these against their neighbours, and as many others against theirs."""
+    """Of rounds whose second, sixth, … had stalled clients: these, and as many others, each against its neighbours."""
     ratios = [2 * middle / (left + right) for left, middle, right in zip(rounds, rounds[1:], rounds[2:], strict=False)]
     measured, noise = ratios[0::4], ratios[2::4]
     return {

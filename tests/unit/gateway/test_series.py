@@ -1,5 +1,7 @@
 """The figures of a run over time: few points, the ends kept, never backwards."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -31,7 +33,7 @@ def test_however_long_a_run_lasts_its_points_are_bounded_and_evenly_spread(snaps
     points = series.points()
     assert len(points) <= MOST_POINTS
     assert (points[0].seconds, points[-1].seconds) == (0, snapshots / 2)
-    gaps = [after.seconds - before.seconds for before, after in zip(points, points[1:], strict=False)]
+    gaps = [after.seconds - before.seconds for before, after in pairwise(points)]
     assert min(gaps[:-1], default=1) > 0
     assert max(gaps) <= max(0.5, 4 * snapshots / 2 / MOST_POINTS)
     assert all(point.accepted == 2 * point.seconds for point in points)
