@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from nats.js import errors as js_errors
 from shared import metrics, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import close_client, open_client
-from shared.stream_reader import Stored, StreamReader
+from shared.stream_reader import Stored, StreamReader, follow, history
 from shared.wire import TRACEPARENT, MessageT, decode, encode, headers, new_trace
 from shared.work_queue import Delivery, WorkQueue
 
@@ -203,23 +202,9 @@ class Bus:
         Goes on after a restart of the server; raises Unavailable or Missing when that takes longer than `REQUEST_SECONDS`.
         """
         end = (await self.head(stream)).last
-        reader = StreamReader(self.client, stream, subjects, after)
-        patience = time.monotonic() + waits.REQUEST_SECONDS
-        try:
-            while reader.pending != 0 and reader.at < end:
-                try:
-                    batch = await reader.read()
-                except BusError:
-                    if time.monotonic() > patience:
-                        raise
-                    await reader.forget()
-                    await asyncio.sleep(waits.RECONNECT_SECONDS)
-                    continue
-                patience = time.monotonic() + waits.REQUEST_SECONDS
-                if wanted := [m for m in batch if m.sequence <= end]:
-                    yield wanted
-        finally:
-            await reader.close()
+        async with contextlib.aclosing(history(StreamReader(self.client, stream, subjects, after), end)) as batches:
+            async for batch in batches:
+                yield batch
 
     async def follow(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[list[Stored], None]:
         """What a stream holds above sequence `after` and whatever comes later, in order, for ever.
@@ -227,25 +212,9 @@ class Bus:
         Yields an empty list when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.
         """
-        reader = StreamReader(self.client, stream, subjects, after)
-        interrupted = False
-        try:
-            while True:
-                try:
-                    batch = await reader.read()
-                    interrupted = False
-                except BusError as error:
-                    if not interrupted:
-                        log.warning("bus.read_interrupted", stream=stream, error=str(error))
-                    interrupted = True  # said once, not at every attempt
-                    batch = []
-                    await reader.forget()
-                    await asyncio.sleep(
-                        waits.RECONNECT_SECONDS
-                    )  # a server that refuses at once must not be asked in a tight loop
+        async with contextlib.aclosing(follow(StreamReader(self.client, stream, subjects, after))) as batches:
+            async for batch in batches:
                 yield batch
-        finally:
-            await reader.close()
 
     def queue(self, provider: str) -> WorkQueue:
         """The tasks of a provider."""
@@ -274,9 +243,11 @@ class Bus:
             for consumer in streams.CONSUMERS:
                 await self._js.add_consumer(streams.TASKS.name or "", consumer)
             try:
-                await self._js.key_value(streams.RUNS.bucket)
-            except js_errors.BucketNotFoundError:
+                present = (await self._js.stream_info(bucket_stream(streams.RUNS.bucket))).config
+            except js_errors.NotFoundError:
                 await self._js.create_key_value(streams.RUNS)
+            else:
+                await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH))
 
     async def remake_log(self) -> None:
         """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again from the second copy."""

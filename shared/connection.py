@@ -16,10 +16,18 @@ CREDENTIALS = re.compile(r"//[^@/]*@")
 log = structlog.get_logger()
 
 
+class _Client(Client):
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """As the client's own, without asking of each character of each name whether it is a space: twice as many a second."""
+        parts = (line.partition(":") for line in raw.decode(errors="replace").split("\r\n"))
+        return {name.strip(): value.strip() for name, colon, value in parts if colon}
+
+
 async def open_client(url: str, name: str, closed: asyncio.Event) -> Client:
     """Connect to NATS, waiting for as long as it takes and saying so once; `closed` is set when it is lost for good."""
     shown = CREDENTIALS.sub("//…@", url)
-    client = Client()
+    client = _Client()
     waiting = False
 
     async def on_error(error: Exception) -> None:

@@ -1,19 +1,37 @@
-"""Reading a stream in order from the caller's own place."""
+"""Reading a stream in order from the caller's own place.
 
-import contextlib
+By batches of direct gets (NATS ADR-31) and not by a consumer: who may make a consumer may have the server send to subjects
+that he himself may not publish to. What is new is heard of as the stream republishes it, headers only, once it is stored.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-import nats.errors
+import structlog
 from nats.aio.client import Client
-from nats.js import JetStreamContext
-from nats.js import api as js_api
+from nats.aio.msg import Msg
 
-from shared import waits
-from shared.bus_errors import translated
+from shared import streams, subjects, waits
+from shared.bus_errors import BusError, Missing, translated
+from shared.direct_get import DirectGet
+from shared.news import News
 from shared.wire import TRACEPARENT
 
-READ_BATCH = 500
-"""Messages of one read: the client then holds at most about 1 MB of them."""
+READ_BATCH = 2000
+READ_BYTES = 2 * 1024 * 1024
+"""Of one read, whichever comes first. Smaller ones cost more: the server counts what is left at each."""
+
+FIRST_PAUSE = 0.005
+"""Before the next look when nothing was there: doubled each time, up to `IDLE_SECONDS`, and cut short by what is new.
+
+The look covers what the news may miss: a replica that lags behind its leader, and a reconnect.
+"""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,79 +45,139 @@ class Stored:
 
 
 class StreamReader:
-    """A place in a stream, read through a consumer that may be lost and made again."""
+    """A place in a stream. `at` is the sequence up to which everything wanted has been handed out."""
 
-    def __init__(self, client: Client, stream: str, subjects: list[str], after: int) -> None:
+    def __init__(self, client: Client, stream: str, wanted: list[str], after: int) -> None:
         self._client = client
-        self._js = client.jetstream(timeout=waits.REQUEST_SECONDS)
-        self._stream = stream
-        self._subjects = subjects
-        self._name = ""
-        self._pull: JetStreamContext.PullSubscription | None = None
-        self._delivered = 0
-        self._connection = 0
+        self.stream = stream
+        self._wanted = wanted
+        self._filter = _covering(stream, wanted)
+        self._matches = re.compile("|".join(map(_pattern, wanted))).fullmatch
+        self._batch = DirectGet(client)
+        self._news = News(client, wanted)
+        self._pause = FIRST_PAUSE
         self.at = after
-        self.pending: int | None = None
-        """Messages that the stream still has for us, as of the last read; None before the first."""
+        self.exhausted = False
+        """Whether the last read found the end, as of then."""
 
     async def read(self) -> list[Stored]:
-        """The next messages in order, or none if none came in time. Raises Missing or Unavailable."""
-        if self._client.stats["reconnects"] != self._connection:
-            await self.forget()  # what was on its way over the broken connection counts as delivered, and is not sent again
+        """The next messages in order; none when there are none yet, or only others. Raises Missing or Unavailable."""
+        request: dict[str, object] = {"seq": self.at + 1, "batch": READ_BATCH, "max_bytes": READ_BYTES}
+        if self._filter != subjects.EVERYTHING:
+            request["next_by_subj"] = self._filter
+        messages, self.exhausted = await self._batch.get(self.stream, request)
+        found = [stored for message in messages if self._matches((stored := _stored(message)).subject)]
+        if messages:
+            self.at = int((messages[-1].headers or {})["Nats-Sequence"])
+        if found:
+            self._pause = FIRST_PAUSE
+        return found
+
+    async def skip(self, end: int = 0) -> None:
+        """Go on to just before the next message that is wanted; to `end`, if given, when there is none up to it.
+
+        The stream's leader is asked, so that nothing is skipped that a replica has not heard of yet.
+        """
+        ahead = [found - 1 for subject in self._wanted if (found := await self._next(subject))]
+        if end:
+            ahead.append(end)
+        if ahead:
+            self.at = max(self.at, min(ahead))
+
+    async def _next(self, subject: str) -> int:
+        """The sequence of the next message on a subject, or 0."""
+        request = json.dumps({"seq": self.at + 1, "next_by_subj": subject}).encode()
         with translated():
-            if self._pull is None:
-                self._connection = self._client.stats["reconnects"]
-                self._delivered = 0
-                self._pull = await self._open()
-                if not self.pending:
-                    return []  # so that reading what is there does not wait for what may come
-            try:
-                messages = await self._pull.fetch(READ_BATCH, timeout=waits.IDLE_SECONDS)
-            except TimeoutError:  # the client's own, or asyncio's when its clock runs out first
-                if not self._client.is_connected:
-                    raise
-                return []
-        fresh: list[Stored] = []
-        for message in messages:
-            place = message.metadata
-            if place.sequence.consumer != self._delivered + 1:  # one was lost on the way: read on from the last that came
-                await self.forget()
-                break
-            self._delivered = place.sequence.consumer
-            self.pending = place.num_pending
-            if place.sequence.stream > self.at:  # a consumer may go backwards when its server was killed
-                self.at = place.sequence.stream
-                trace = (message.headers or {}).get(TRACEPARENT, "")
-                fresh.append(Stored(self.at, message.subject, message.data, trace))
-        return fresh
+            reply = await self._client.request(f"$JS.API.STREAM.MSG.GET.{self.stream}", request, timeout=waits.REQUEST_SECONDS)
+        answer = json.loads(reply.data)
+        if "message" in answer:
+            return int(answer["message"]["seq"])
+        if answer["error"]["code"] == 404 and "stream" not in answer["error"]["description"]:
+            return 0
+        raise Missing(answer["error"]["description"])
 
-    async def _open(self) -> JetStreamContext.PullSubscription:
-        info = await self._js.add_consumer(
-            self._stream,
-            js_api.ConsumerConfig(
-                deliver_policy=js_api.DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=self.at + 1,
-                ack_policy=js_api.AckPolicy.NONE,
-                filter_subjects=self._subjects,
-                mem_storage=True,
-                inactive_threshold=30.0,  # a reader that died leaves nothing behind for longer than this
-            ),
-        )
-        self._name = info.name
-        self.pending = info.num_pending
-        return await self._js.pull_subscribe_bind(consumer=info.name, stream=self._stream)
-
-    async def forget(self) -> None:
-        """Have the next read make a new consumer at the same place."""
-        pull, self._pull = self._pull, None
-        if pull is not None:
-            with contextlib.suppress(nats.errors.Error):
-                await pull.unsubscribe()
+    async def wait(self) -> bool:
+        """Wait for something new, or a little while. Whether the wait was the longest: nothing came within `IDLE_SECONDS`."""
+        if await self._news.listen():
+            return False  # what came before that was not heard: look once more
+        heard = await self._news.wait(self._pause)
+        long = not heard and self._pause >= waits.IDLE_SECONDS
+        self._pause = FIRST_PAUSE if heard else min(2 * self._pause, waits.IDLE_SECONDS)
+        return long
 
     async def close(self) -> None:
-        """Leave nothing behind on the server, if it is there to be told."""
-        opened = self._pull is not None
-        await self.forget()
-        if opened and self._client.is_connected:
-            with contextlib.suppress(nats.errors.Error, TimeoutError):
-                await self._js.delete_consumer(self._stream, self._name)
+        """End the subscriptions, if the server is there to be told."""
+        await self._batch.close()
+        await self._news.close()
+
+
+async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored], None]:
+    """What is there up to sequence `end`. Raises Unavailable or Missing when the server is away for `REQUEST_SECONDS`."""
+    barren = True
+    patience = time.monotonic() + waits.REQUEST_SECONDS
+    try:
+        while reader.at < end:
+            try:
+                if barren:
+                    await reader.skip(end)
+                    barren = False
+                    continue
+                batch = await reader.read()
+            except BusError:
+                if time.monotonic() > patience:
+                    raise
+                await asyncio.sleep(waits.RECONNECT_SECONDS)
+                continue
+            patience = time.monotonic() + waits.REQUEST_SECONDS
+            wanted = [stored for stored in batch if stored.sequence <= end]
+            barren = not wanted
+            if wanted:
+                yield wanted
+    finally:
+        await reader.close()
+
+
+async def follow(reader: StreamReader) -> AsyncGenerator[list[Stored], None]:
+    """What is there and whatever comes later, for ever; an empty list when nothing came within `IDLE_SECONDS`."""
+    interrupted = False
+    barren = True
+    try:
+        while True:
+            try:
+                if barren:
+                    await reader.skip()
+                batch = await reader.read()
+                barren = not batch and not reader.exhausted
+                interrupted = False
+                if barren or (not batch and not await reader.wait()):
+                    continue
+            except BusError as error:
+                if not interrupted:
+                    log.warning("bus.read_interrupted", stream=reader.stream, error=str(error))
+                interrupted = True  # said once, not at every attempt
+                batch = []
+                await asyncio.sleep(waits.RECONNECT_SECONDS)  # a server that refuses at once must not be asked in a tight loop
+            yield batch
+    finally:
+        await reader.close()
+
+
+def _covering(stream: str, wanted: list[str]) -> str:
+    """The narrowest filter we can name that takes in all that is wanted; the server takes only one."""
+    if any(config.name == stream and config.subjects == wanted for config in streams.STREAMS):
+        return subjects.EVERYTHING  # the server counts fastest without a filter
+    tokens = [subject.split(".") for subject in wanted]
+    if len({len(t) for t in tokens}) > 1 or (any(">" in t for t in tokens) and len(tokens) > 1):
+        return subjects.EVERYTHING
+    return ".".join(same[0] if len(set(same)) == 1 else "*" for same in zip(*tokens, strict=True))
+
+
+def _pattern(subject: str) -> str:
+    """A regular expression for the subjects that a filter takes in."""
+    tokens = {"*": r"[^.]+", ">": r".+"}
+    return r"\.".join(tokens.get(token, re.escape(token)) for token in subject.split("."))
+
+
+def _stored(message: Msg) -> Stored:
+    about = message.headers or {}
+    return Stored(int(about["Nats-Sequence"]), about["Nats-Subject"], message.data, about.get(TRACEPARENT, ""))

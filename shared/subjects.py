@@ -9,6 +9,8 @@ import re
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+EVERYTHING = ">"
+
 ALL_TASKS = "control.task.>"
 ALL_RUN_CONTROL = "control.run.*"
 ALL_CANDIDATES = "attributes.candidate.>"
@@ -67,6 +69,11 @@ def candidate(run: str, provider: str) -> str:
 
 def candidates_of_run(run: str) -> str:
     return f"attributes.candidate.{token(run)}.*"
+
+
+def stored(subject: str) -> str:
+    """Where a stream says, headers only, that it has stored a message on a subject (wildcards allowed)."""
+    return f"stored.{subject}"
 
 
 def started(run: str) -> str:

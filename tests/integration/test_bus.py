@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from nats.aio.client import Client
 from nats.js import api as js_api
 
 from shared import streams, subjects
@@ -204,6 +205,35 @@ async def test_history_ends_although_the_last_messages_are_of_other_subjects(bus
     assert found == list(range(1, 1201))
 
 
+async def test_history_of_a_few_subjects_skips_the_others_and_keeps_the_order(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.stream_reader.READ_BATCH", 7)
+    wanted: list[int] = []
+    for number in range(1, 101):
+        run = "r1" if number in (20, 21, 60, 95) else "r2"
+        kind = subjects.finished(run) if number in (95, 96) else subjects.duplicate(run, f"c{number}")
+        sequence = await bus.publish(kind, message(number))
+        wanted += [sequence] if run == "r1" else []
+
+    assert await collect(bus.history(RESULTS, subjects.decisions_of_run("r1")), 100) == wanted
+    assert await collect(bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]), 100) == [95, 96]
+    assert await collect(bus.follow(RESULTS, subjects.decisions_of_run("r1")), len(wanted)) == wanted
+
+
+async def test_what_is_new_is_heard_of_at_once(bus: Bus) -> None:
+    delays: list[float] = []
+    async with contextlib.aclosing(bus.follow(RESULTS, subjects.decisions_of_run("r1"))) as batches:
+        assert await anext(batches) == []  # it has nothing to read, and waits
+        for number in range(20):
+            await bus.publish(subjects.duplicate("r1", f"c{number}"), message(number))
+            stored = time.monotonic()
+            assert await anext(batches)
+            delays.append(time.monotonic() - stored)
+
+    assert sorted(delays)[10] < 0.05
+
+
 async def test_history_without_messages_ends_at_once(bus: Bus) -> None:
     await fill(bus, 1, 3)
     begun = time.monotonic()
@@ -227,14 +257,16 @@ async def test_history_ends_while_others_write(bus: Bus) -> None:
     try:
         found = await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES]), 100_000)
     finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+        await end([writing])
 
     assert found == list(range(1, len(found) + 1))
     assert len(found) >= 600
 
 
-async def test_history_goes_on_after_a_restart_of_the_server(bus: Bus, nats_server: NatsServer) -> None:
+async def test_history_goes_on_after_a_restart_of_the_server(
+    bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.stream_reader.READ_BATCH", 500)
     await fill(bus, 1, 1500)
     found: list[int] = []
 
@@ -250,6 +282,7 @@ async def test_history_gives_up_on_a_server_that_stays_away(
     bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(bus, 1, 1500)
+    monkeypatch.setattr("shared.stream_reader.READ_BATCH", 500)
     monkeypatch.setattr("shared.waits.REQUEST_SECONDS", 0.5)
 
     async def read() -> None:
@@ -322,6 +355,12 @@ async def test_a_reader_that_ends_leaves_nothing_on_the_server(bus: Bus) -> None
         assert await anext(batches)
 
     assert await bus.client.jetstream().consumers_info(RESULTS) == []
+
+
+async def test_headers_are_read_as_the_client_would(bus: Bus) -> None:
+    raw = b"traceparent: 00-ab-cd-01\r\nNats-Sequence:5\r\nodd: a: b \r\nname\r\nUmlaut: \xc3\xbc\r\n\r\n"
+
+    assert bus.client._parse_header_lines(raw) == Client._parse_header_lines(raw)  # noqa: SLF001  # what we put in its place
 
 
 # ---- the work queue ----------------------------------------------------------------------------------------------
