@@ -38,6 +38,7 @@ class RunLog:
                 model="zipf-1",
                 producer="random-1a2b3c",
                 facet="landmarks",
+                trace="4bf92f3577b34da6a3ce929d0e0e4736",
                 at="2026-11-24T10:32:37.000+00:00",
                 digest=self.digest,
             )

@@ -89,6 +89,7 @@ def test_the_files_hold_the_run(opened: OpenArchive, tmp_path: Path) -> None:
         "producer": "random-1a2b3c",
         "time": "2026-11-24T10:32:37.000+00:00",
         "facet": "landmarks",
+        "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
         "possible_duplicate_of": None,
         "absorbed": {"count": 3, "texts": ["eiffel tower", "EIFFEL TOWER"]},
     }
