@@ -230,24 +230,28 @@ class Bus:
             except Taken:
                 continue  # another orchestrator took this number first: the later one wins
 
-    async def provision(self) -> None:
-        """Make every stream, consumer and bucket, or bring them to the bounds of `streams`; a raised `max_bytes` stays."""
+    async def provision(self, replicas: int | None = None) -> None:
+        """Make every stream, consumer and bucket, or bring them to the bounds of `streams`; a raised `max_bytes` stays.
+
+        `replicas` is on how many servers each is kept; by default as many as it is now, and 1 when it is new.
+        """
         with translated():
             for stream in streams.STREAMS:
                 try:
                     present = (await self._js.stream_info(stream.name or "")).config
                 except js_errors.NotFoundError:
-                    await self._js.add_stream(stream)
+                    await self._js.add_stream(stream.evolve(num_replicas=replicas or 1))
                 else:
-                    await self._js.update_stream(_with_room(stream, present))
+                    await self._js.update_stream(_with_room(stream, present, replicas))
             for consumer in streams.CONSUMERS:
                 await self._js.add_consumer(streams.TASKS.name or "", consumer)
             try:
                 present = (await self._js.stream_info(bucket_stream(streams.RUNS.bucket))).config
             except js_errors.NotFoundError:
-                await self._js.create_key_value(streams.RUNS)
+                await self._js.create_key_value(streams.RUNS, replicas=replicas or 1)
             else:
-                await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH))
+                kept = replicas or present.num_replicas
+                await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH, num_replicas=kept))
 
     async def remake_log(self) -> None:
         """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again from the second copy."""
@@ -267,10 +271,12 @@ class Bus:
         return True
 
 
-def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig) -> js_api.StreamConfig:
+def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig, replicas: int | None = None) -> js_api.StreamConfig:
     """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits."""
     ours, theirs = wanted.max_bytes or 0, present.max_bytes or 0
-    return wanted.evolve(max_bytes=theirs if theirs <= 0 or theirs > ours else ours)
+    return wanted.evolve(
+        max_bytes=theirs if theirs <= 0 or theirs > ours else ours, num_replicas=replicas or present.num_replicas
+    )
 
 
 def bucket_stream(bucket: str) -> str:

@@ -11,7 +11,7 @@ Malformed         a message that its type refuses
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import nats.errors
 from nats.js import errors as js_errors
@@ -50,13 +50,20 @@ class Full(BusError):
     """Raised when a stream is at its bound."""
 
 
+class Denied(Exception):
+    """Raised when the server's permissions do not allow what was asked."""
+
+
 class Malformed(ValueError):
     """Raised when a message does not fit its type; the text says where."""
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn the client's errors into ours, which say what a caller can do about them."""
+def translated(denied: Collection[str] = (), subject: str = "") -> Iterator[None]:
+    """Turn the client's errors into ours, which say what a caller can do about them.
+
+    `denied` are the subjects that the server refused so far: it refuses without an answer, so the client just waits for one.
+    """
     try:
         yield
     except js_errors.APIError as error:
@@ -64,6 +71,8 @@ def translated() -> Iterator[None]:
     except (js_errors.NoStreamResponseError, nats.errors.NoRespondersError) as error:
         raise Missing("no stream or service listens there") from error
     except (nats.errors.Error, TimeoutError) as error:
+        if subject.lower() in denied:
+            raise Denied(f"The permissions on NATS do not allow this role to publish on {subject}") from error
         raise Unavailable(str(error) or type(error).__name__) from error
 
 
@@ -77,4 +86,6 @@ def _from_api(error: js_errors.APIError) -> BusError:
         return TooLarge(text)
     if isinstance(error, js_errors.NotFoundError):
         return Missing(text)
+    if isinstance(error, js_errors.ServiceUnavailableError):  # a cluster between two leaders
+        return Unavailable(text)
     return BusError(text)

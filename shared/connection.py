@@ -53,7 +53,7 @@ async def open_client(url: str, name: str, closed: asyncio.Event) -> Client:
 
     try:
         await client.connect(
-            url,
+            [server.strip() for server in url.split(",")],
             name=name,
             connect_timeout=2,
             max_reconnect_attempts=-1,

@@ -56,11 +56,17 @@ def tap(subject: str = "attributes.>", /, *, folder: Where = VAR) -> int:
 
 
 @app.command
-def provision() -> int:
-    """Make the streams on the NATS at NATS_URL, or bring them up to date."""
+def provision(*, replicas: int | None = None) -> int:
+    """Make the streams on the NATS at NATS_URL, or bring them up to date.
+
+    Parameters
+    ----------
+    replicas
+        On how many servers of a cluster each stream is kept; what is not given is read from STREAM_REPLICAS.
+    """
     from services.launcher.provision import provision
 
-    return provision()
+    return provision(replicas)
 
 
 @app.command

@@ -1,11 +1,22 @@
 """Reaching a NATS that somebody else runs, or not for long."""
 
 import asyncio
+from typing import Annotated
+
+from msgspec import Meta
 
 from services.launcher.errors import StartError
 from shared.bus import Bus, BusError, connect
+from shared.service import Settings
 
 CONNECT_SECONDS = 10.0
+
+
+class StreamSettings(Settings, frozen=True, kw_only=True):
+    """What whoever makes the streams may be told."""
+
+    stream_replicas: Annotated[int, Meta(ge=1, le=5)] | None = None
+    """On how many servers of a cluster each stream is kept; by default as many as it is now, and 1 when it is new."""
 
 
 async def reach(url: str) -> Bus:
@@ -18,9 +29,9 @@ async def reach(url: str) -> Bus:
         raise StartError(f"No NATS lets us in at the address in NATS_URL within {CONNECT_SECONDS:g} s. {hint}") from error
 
 
-async def make_streams(bus: Bus) -> None:
+async def make_streams(bus: Bus, replicas: int | None = None) -> None:
     """Make the streams, or bring them up to date. Raises StartError when NATS does not let us."""
     try:
-        await bus.provision()
+        await bus.provision(replicas)
     except BusError as error:
         raise StartError(f"NATS does not let us make our streams: {error}") from error

@@ -3,24 +3,24 @@
 import asyncio
 import sys
 
-from services.launcher.connection import make_streams, reach
+from services.launcher.connection import StreamSettings, make_streams, reach
 from services.launcher.errors import StartError
-from shared.service import Settings, environment, load
+from shared.service import environment, load
 
 
-def provision() -> int:
+def provision(replicas: int | None) -> int:
     """Make the streams, consumers and buckets on the NATS at NATS_URL; harmless when they are there."""
     try:
-        asyncio.run(_provision(load(Settings, environment()).nats_url))
+        asyncio.run(_provision(load(StreamSettings, environment(), stream_replicas=replicas)))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-async def _provision(url: str) -> None:
-    bus = await reach(url)
+async def _provision(settings: StreamSettings) -> None:
+    bus = await reach(settings.nats_url)
     try:
-        await make_streams(bus)
+        await make_streams(bus, settings.stream_replicas)
     finally:
         await bus.close()

@@ -9,10 +9,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from services.launcher.children import Program
+from services.launcher.connection import StreamSettings
 from services.launcher.elastic import MAX_PRODUCERS, Demand
 from services.launcher.errors import StartError
 from shared.providers import PROVIDERS, resolve
-from shared.service import SUPERVISED, Settings, environment, load
+from shared.service import SUPERVISED, environment, load
 
 NATS = "nats"
 GATEWAY = "gateway"
@@ -28,7 +29,7 @@ FIRST_PRODUCER_METRICS_PORT = 9110
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-class LauncherSettings(Settings, frozen=True, kw_only=True):
+class LauncherSettings(StreamSettings, frozen=True, kw_only=True):
     """What `make up` may be told."""
 
     port: Port = 8080
@@ -55,6 +56,8 @@ class Stack:
     log_level: str
     metrics: bool = False
     """Whether the services serve their numbers, on ports that are known beforehand."""
+    replicas: int | None = None
+    """On how many servers each stream is kept; None: as it is."""
 
     @property
     def has_nats(self) -> bool:
@@ -124,6 +127,7 @@ def chosen(
         local_model_port=local_model_port,
         log_level=settings.log_level,
         metrics=metrics,
+        replicas=settings.stream_replicas,
     )
 
 

@@ -84,7 +84,7 @@ class Supervisor:
             if name != NATS:
                 self._fleet.add(self._stack.service(name, self._nats_url)).start()
         await self._match([])
-        await make_streams(bus)  # while the children load, which takes longer
+        await make_streams(bus, self._stack.replicas)  # while the children load, which takes longer
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._ready.wait()
