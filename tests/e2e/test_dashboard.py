@@ -15,15 +15,14 @@ import httpx
 import msgspec
 import psutil
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import FacetCounts, Presence, ProviderCounts
 from tests.conftest import eventually
+from tests.e2e.chromium import CHROMIUM, chromium
 from tests.integration.gateway.kit import RUN, SPEC, Orchestrator, gateway, ready, status_of
-
-CHROMIUM = "/usr/bin/chromium"
 
 OUTPUT = Path(__file__).parent / "output"
 """Screenshots, to be looked at."""
@@ -40,11 +39,8 @@ expect.set_options(timeout=PATIENCE)
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    async with chromium() as started:
         yield started
-        await started.close()
 
 
 class Watched:
@@ -414,7 +410,7 @@ async def test_curves_are_whole_after_a_reload(browser: Browser, client: httpx.A
     async def drawn(points: int) -> None:
         async def so_many() -> bool:
             path = await page.locator("#spend path").get_attribute("d")
-            return bool(path) and path.count("L") + 1 == points
+            return path is not None and path.count("L") + 1 == points
 
         await eventually(so_many, PATIENCE / 1000)
 

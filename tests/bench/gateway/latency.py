@@ -1,4 +1,4 @@
-"""From a candidate's publication to its event at a client, through the real orchestrator."""
+"""From a candidate's publication to its event in a browser and at a bare socket, through the real orchestrator."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ import time
 from shared import subjects
 from shared.bus import BusError, decode
 from shared.messages import Candidate, RunSpec, RunState, StartRun, candidate_id
+from tests.bench.gateway.browser import viewer
 from tests.bench.gateway.stage import Stage, end, stage, start
 from tests.bench.gateway.stalled import percentile
 from tests.bench.gateway.watchers import Watcher, watchers
@@ -18,27 +19,36 @@ RUN = "run"
 
 
 async def measure() -> dict[str, float]:
-    """Percentiles in milliseconds, beside those of what no design can leave out: two writes that are synced to disk."""
+    """Percentiles in milliseconds: in the dashboard's script in a real browser, at a bare socket, and of what no design can
+    leave out, two writes that are synced to disk."""
     async with stage() as gateway:
         orchestrator = await start("services.orchestrator", os.environ | {"NATS_URL": gateway.nats_url, "LOG_LEVEL": "error"})
         try:
             await begin(gateway)
-            async with watchers(gateway.port, 1) as (watcher,):
+            async with viewer(gateway.url, RUN) as browser, watchers(gateway.port, 1) as (watcher,):
                 watcher.ask(f"/api/runs/{RUN}/events", "localhost")
                 await watcher.began
                 watcher.timing = True
                 written = await publish(gateway)
                 await settled(watcher)
+                in_browser, uncertainty = await browser.delays()
         finally:
             await end(orchestrator)
-    delays = watcher.delays[PER_SECOND:]  # the first second warms up
+    at_socket = watcher.delays
+    twice = [2 * milliseconds for milliseconds in written]
     return {
-        "p50_ms": round(percentile(delays, 0.5), 1),
-        "p99_ms": round(percentile(delays, 0.99), 1),
-        "ceiling_p50_ms": round(2 * percentile(written, 0.5), 1),
-        "ceiling_p99_ms": round(2 * percentile(written, 0.99), 1),
-        "attributes": len(watcher.delays),
+        **figures("browser", in_browser),
+        "browser_clock_off_ms": round(uncertainty, 1),
+        **figures("socket", at_socket),
+        **figures("ceiling", twice),
+        "attributes": len(at_socket),
+        "attributes_in_browser": len(in_browser),
     }
+
+
+def figures(name: str, delays: list[float]) -> dict[str, float]:
+    """Percentiles; the first second warms up."""
+    return {f"{name}_p{share}_ms": round(percentile(delays[PER_SECOND:], share / 100), 1) for share in (50, 99)}
 
 
 async def begin(gateway: Stage) -> None:

@@ -17,7 +17,7 @@ Figures = dict[str, Any]
 MEASURES: dict[str, tuple[Callable[[], Coroutine[Any, Any, Figures]], Callable[[Figures], bool]]] = {
     "fan_out": (fan_out.measure, lambda found: all(case["ratio"] >= 0.7 for case in found.values())),
     "stalled": (stalled.measure, lambda found: found["p99_ratio"] <= 1.1 and found["stalled_sockets_closed_within_s"] < 15),
-    "latency": (latency.measure, lambda found: found["p50_ms"] < 50 and found["p99_ms"] < 250),
+    "latency": (latency.measure, lambda found: found["browser_p50_ms"] < 50 and found["browser_p99_ms"] < 250),
 }
 
 
