@@ -72,7 +72,7 @@ class Watched:
 
     async def until_accepted(self, number: int, seconds: float = 30.0) -> None:
         """Wait until so many attributes are accepted, or the run has ended. Raises Late."""
-        await _until(lambda: self.accepted >= number or self.finished, seconds, f"{number} attributes of run {self.run}")
+        await until(lambda: self.accepted >= number or self.finished, seconds, f"{number} attributes of run {self.run}")
 
     def readers(self) -> list[list[float]]:
         """When the stream, and each client, had something new; seconds of the loop's clock."""
@@ -82,8 +82,8 @@ class Watched:
     async def verdict(self, seconds: float, logs: list[Path]) -> Evidence:
         """Wait for the run's end, the files' and the clients', and gather the evidence. Raises Late."""
         try:
-            await _until(lambda: self.finished, seconds, f"the end of run {self.run}")
-            await _until(self._files_complete, FILES_SECONDS, f"the files of run {self.run}")
+            await until(lambda: self.finished, seconds, f"the end of run {self.run}")
+            await until(self._files_complete, FILES_SECONDS, f"the files of run {self.run}")
         finally:
             await self.close(DONE_SECONDS if self.finished else 0)
         frames = [client.frames for client in self.clients]
@@ -132,7 +132,8 @@ async def ask(url: str, path: str, body: dict[str, Any], headers: dict[str, str]
     raise Late(f"POST {path}: {answer}")
 
 
-async def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+async def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until a condition holds. Raises Late with `what` when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
