@@ -47,6 +47,20 @@ def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert chosen("nats").port == 9000
 
 
+def metrics_ports(stack: Stack) -> list[str]:
+    programs = [stack.service(name, "nats://x") for name in ("orchestrator", "recorder", "gateway")]
+    programs += [stack.producer(provider, number, "nats://x") for provider in ("openai", "random") for number in (1, 2)]
+    return [program.variables["METRICS_PORT"] for program in (*programs, stack.local_model("nats://x"))]
+
+
+def test_each_service_has_a_port_of_its_own_for_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One port in the environment would be asked for by all of them."""
+    monkeypatch.setenv("METRICS_PORT", "9000")
+
+    assert metrics_ports(chosen("nats", metrics=True)) == ["9101", "9102", "0", "9110", "9111", "9510", "9511", "9103"]
+    assert set(metrics_ports(chosen("nats"))) == {"0"}
+
+
 def test_a_local_model_of_the_users_own_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_MODEL_URL", "http://127.0.0.1:1234/v1")
 
