@@ -19,7 +19,7 @@ from shared import metrics, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import close_client, open_client
 from shared.stream_reader import Stored, StreamReader, follow, history
-from shared.wire import TRACEPARENT, MessageT, decode, encode, headers, new_trace
+from shared.wire import TRACEPARENT, MessageT, decode, encode, headers
 from shared.work_queue import Delivery, WorkQueue
 
 __all__ = [  # what services import from here, wherever it is written
@@ -43,7 +43,6 @@ __all__ = [  # what services import from here, wherever it is written
     "connect",
     "decode",
     "encode",
-    "new_trace",
 ]
 
 log = structlog.get_logger()

@@ -59,7 +59,8 @@ class Exporter:
         resource = Resource.create({"service.name": service, "service.instance.id": instance, "service.version": version})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # at exit it would wait for 30 s
         delay = None if os.environ.get("OTEL_BSP_SCHEDULE_DELAY") else DELAY_MILLISECONDS
-        self._provider.add_span_processor(BatchSpanProcessor(Watched(OTLPSpanExporter()), schedule_delay_millis=delay))
+        self._watched = Watched(OTLPSpanExporter())
+        self._provider.add_span_processor(BatchSpanProcessor(self._watched, schedule_delay_millis=delay))
         self._tracer = self._provider.get_tracer("chorus", version)
 
     def begin(self, name: str, attributes: Mapping[str, Any], parent: str, links: Sequence[str], kind: str) -> RecordedSpan:
@@ -75,6 +76,8 @@ class Exporter:
         last = threading.Thread(target=self._provider.shutdown, daemon=True)
         last.start()
         await asyncio.to_thread(last.join, STOP_SECONDS)
+        if last.is_alive():
+            self._watched.failed()
 
 
 class Watched(SpanExporter):
@@ -86,13 +89,18 @@ class Watched(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
-        failed = result is not SpanExportResult.SUCCESS
-        if failed and not self._failing:
-            log.warning("traces.not_exported", hint="no collector takes them at OTEL_EXPORTER_OTLP_ENDPOINT; going on without")
-        elif self._failing and not failed:
+        if result is not SpanExportResult.SUCCESS:
+            self.failed()
+        elif self._failing:
+            self._failing = False
             log.info("traces.exported_again")
-        self._failing = failed
         return result
+
+    def failed(self) -> None:
+        """Note that spans did not arrive."""
+        if not self._failing:
+            log.warning("traces.not_exported", hint="no collector takes them at OTEL_EXPORTER_OTLP_ENDPOINT; going on without")
+        self._failing = True
 
     def shutdown(self) -> None:
         self._exporter.shutdown()

@@ -1,6 +1,5 @@
 """What a message looks like on the wire: JSON by msgspec, and the headers that travel with it."""
 
-import secrets
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,11 +29,6 @@ def decode(kind: type[MessageT], data: bytes) -> MessageT:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{kind.__name__}: {error}") from error
-
-
-def new_trace() -> str:
-    """A traceparent that starts a trace (https://www.w3.org/TR/trace-context/)."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def headers(trace: str, more: dict[str, str] | None = None) -> dict[str, Any] | None:
