@@ -23,7 +23,9 @@ START_SECONDS = 20
 class NatsServer:
     """A nats-server on a free port of its own, with JetStream on disk under `folder`, as the project runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sync_interval: str = "always") -> None:
+        self.sync_interval = sync_interval
+        """What the next start writes to disk at: "always", or a time, which a power cut then costs."""
         self._folder = folder
         self._port = -1
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +48,7 @@ class NatsServer:
         config.write_text(
             f'host: 127.0.0.1\nport: {self._port}\nports_file_dir: "{self._folder}"\n'
             f"max_payload: {streams.MAX_PAYLOAD}\n"
-            f'jetstream {{ store_dir: "{self._folder / "store"}", sync_interval: always,'
+            f'jetstream {{ store_dir: "{self._folder / "store"}", sync_interval: {self.sync_interval},'
             f" max_file_store: {streams.MAX_FILE_STORE} }}\n"
         )
         with (self._folder / "server.log").open("ab") as output:

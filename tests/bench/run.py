@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("dedupe", "gateway")
+PARTS = ("dedupe", "gateway", "orchestrator")
 REPORT = Path("build") / "bench.json"
 
 

@@ -84,14 +84,14 @@ def _name(number: int) -> str:
     return "".join(syllables).capitalize()
 
 
-def _respelled(text: str, number: int) -> str:
+def respelled(text: str, number: int) -> str:
     return (text.upper(), f"the {text}", f"{number % 90 + 1}. {text}", f"“{text}”")[number % 4]
 
 
 def _candidates(accepted: Sequence[str], fresh: Sequence[str]) -> list[str]:
     stride = max(1, len(accepted) // max(1, len(fresh)))
     return [
-        _respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text
+        respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text
         for at, text in enumerate(fresh)
     ]
 
