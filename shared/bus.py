@@ -10,23 +10,24 @@ from dataclasses import dataclass
 import msgspec
 import nats.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import api as js_api
 from nats.js import errors as js_errors
 
-from shared import metrics, streams, subjects, traces, waits
-from shared.bus_errors import BusError, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
-from shared.connection import close_client, open_client
+from shared import metrics, signatures, streams, subjects, traces, waits
+from shared.bus_errors import BusError, Denied, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
+from shared.connection import Access, BusClient, close_client, open_client
 from shared.stream_reader import Stored, StreamReader, follow, history
 from shared.wire import TRACEPARENT, MessageT, decode, encode, headers
 from shared.work_queue import Delivery, WorkQueue
 
 __all__ = [  # what services import from here, wherever it is written
     "TRACEPARENT",
+    "Access",
     "Bus",
     "BusError",
     "Delivery",
+    "Denied",
     "Entry",
     "Fenced",
     "Full",
@@ -70,7 +71,7 @@ class StreamHead:
 class Bus:
     """A connection to NATS that reconnects by itself; `closed` is set when it is lost for good."""
 
-    def __init__(self, client: Client, closed: asyncio.Event) -> None:
+    def __init__(self, client: BusClient, closed: asyncio.Event) -> None:
         self.client = client
         self.closed = closed
         self._js = client.jetstream(timeout=waits.REQUEST_SECONDS)
@@ -84,7 +85,8 @@ class Bus:
     async def tell(self, subject: str, message: msgspec.Struct, trace: str = "") -> None:
         """Send to whoever listens at this moment. Never raises for a lost connection: the next one will be told anew."""
         with contextlib.suppress(nats.errors.Error):
-            await self.client.publish(subject, encode(message), headers=headers(trace))
+            data = encode(message)
+            await self.client.publish(subject, data, headers=headers(trace, self._signature(subject, data)))
 
     async def listen(
         self, subject: str, kind: type[MessageT], handle: Callable[[MessageT], Awaitable[None]]
@@ -93,6 +95,8 @@ class Bus:
 
         async def on_message(message: Msg) -> None:
             try:
+                if signatures.is_signed(message.subject):
+                    self.client.verifier.check(message.subject, message.data, message.headers)
                 await handle(decode(kind, message.data))
             except Malformed as error:
                 metrics.MALFORMED.add(kind.__name__)
@@ -105,7 +109,7 @@ class Bus:
 
     async def ask(self, subject: str, message: msgspec.Struct, timeout: float = waits.REQUEST_SECONDS) -> bytes:
         """Ask a service and wait for its answer. Raises Missing when nobody listens, Unavailable when nobody answers."""
-        with translated():
+        with translated(self.client.denied, subject):
             about = headers(traces.current())
             return (await self.client.request(subject, encode(message), timeout=timeout, headers=about)).data
 
@@ -116,9 +120,14 @@ class Bus:
 
         `id` makes a repeat within the stream's duplicate window harmless. Raises Unavailable, Missing, Taken or Full.
         """
-        wanted = {"Nats-Msg-Id": id} if id else {}
-        with translated():
-            return (await self._js.publish(subject, encode(message), headers=headers(trace, wanted))).seq
+        data = encode(message)
+        about = ({"Nats-Msg-Id": id} if id else {}) | self._signature(subject, data)
+        with translated(self.client.denied, subject):
+            return (await self._js.publish(subject, data, headers=headers(trace, about))).seq
+
+    def _signature(self, subject: str, data: bytes) -> dict[str, str]:
+        signer = self.client.signer
+        return {signatures.HEADER: signer.sign(subject, data)} if signer and signatures.is_signed(subject) else {}
 
     async def commit(self, entries: Sequence[Entry], fence: int = 0, after: int | None = None) -> int:
         """Store all entries or none, in order, and return the sequence of the last.
@@ -129,7 +138,7 @@ class Bus:
         Raises Fenced, Taken (one of the subjects holds its message already: none was stored), Full, or Unavailable.
         """
         batch = secrets.token_hex(11)
-        with translated():
+        with translated(self.client.denied, entries[-1].subject if entries else ""):
             for number, entry in enumerate(entries, start=1):
                 about = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
                 if fence and number == 1:
@@ -152,7 +161,7 @@ class Bus:
 
     async def head(self, stream: str) -> StreamHead:
         """Where a stream stands. Raises Missing or Unavailable."""
-        with translated():
+        with translated(self.client.denied, f"$JS.API.STREAM.INFO.{stream}"):
             info = await self._js.stream_info(stream)
         created = info.created.isoformat() if info.created else ""
         return StreamHead(subjects.key_token(created)[:12], info.state.first_seq, info.state.last_seq)
@@ -160,7 +169,7 @@ class Bus:
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of a stream on a subject (wildcards allowed), or None."""
         try:
-            with translated():
+            with translated(self.client.denied, f"$JS.API.STREAM.MSG.GET.{stream}"):
                 found = await self._js.get_last_msg(stream, subject)
         except Missing:
             return None
@@ -288,10 +297,13 @@ def bucket_key(bucket: str, key: str) -> str:
     return f"$KV.{bucket}.{key}"
 
 
-async def connect(url: str, name: str) -> Bus:
-    """Connect to NATS, waiting for it for as long as it takes; says once that it waits."""
+async def connect(url: str, name: str, access: Access = Access()) -> Bus:  # noqa: B008  # it is frozen
+    """Connect to NATS, waiting for it for as long as it takes; says once that it waits.
+
+    Exits with one sentence when a key file cannot be used.
+    """
     closed = asyncio.Event()
-    return Bus(await open_client(url, name, closed), closed)
+    return Bus(await open_client(url, name, closed, access), closed)
 
 
 def _stored(raw: js_api.RawStreamMsg) -> Stored:

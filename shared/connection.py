@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import re
+import ssl
+from dataclasses import dataclass
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from shared import metrics, waits
+from shared import metrics, nkey, roles, waits
+from shared.signatures import Signer, Verifier
 
 CREDENTIALS = re.compile(r"//[^@/]*@")
 """User and password in an address: they reach no log."""
@@ -16,54 +20,114 @@ CREDENTIALS = re.compile(r"//[^@/]*@")
 log = structlog.get_logger()
 
 
-class _Client(Client):
+REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
+"""What the server says of what a role may not do; the client passes it on in small letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one gets in, and whom one believes. All are files, and empty on a NATS without keys."""
+
+    role: str = ""
+    """By default the name of the connection. See `shared.roles`."""
+    nkey: str = ""
+    """The role's seed."""
+    ca: str = ""
+    """The authority that signed the server's certificate; TLS is then spoken from the first byte."""
+    orchestrator_key: str = ""
+    """The orchestrator's public key, for who takes its orders."""
+
+
+class BusClient(Client):
+    """The NATS client, with what it was refused and whom it believes."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self.denied: set[str] = set()
+        """Subjects that the server did not let us publish on, in small letters."""
+        self.verifier = Verifier(access.orchestrator_key)
+        self.signer = Signer(access.nkey) if access.nkey and access.role == roles.ORCHESTRATOR else None
+
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
         """As the client's own, without asking of each character of each name whether it is a space: twice as many a second."""
         parts = (line.partition(":") for line in raw.decode(errors="replace").split("\r\n"))
         return {name.strip(): value.strip() for name, colon, value in parts if colon}
 
+    def give_up_waiting(self) -> None:
+        """Fail what waits for an answer: over a connection that broke none comes, and each would wait its whole time."""
+        for waiting in list(self._resp_map.values()):
+            if not waiting.done():
+                waiting.set_exception(nats.errors.ConnectionReconnectingError())
 
-async def open_client(url: str, name: str, closed: asyncio.Event) -> Client:
-    """Connect to NATS, waiting for as long as it takes and saying so once; `closed` is set when it is lost for good."""
-    shown = CREDENTIALS.sub("//…@", url)
-    client = _Client()
-    waiting = False
 
-    async def on_error(error: Exception) -> None:
-        nonlocal waiting
+class _Events:
+    """Says in the log what befalls a connection."""
+
+    def __init__(self, client: BusClient, url: str, role: str, closed: asyncio.Event) -> None:
+        self._client = client
+        self._url = CREDENTIALS.sub("//…@", url)
+        self._role = role
+        self._closed = closed
+        self._waiting = False
+
+    async def on_error(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
-        if client.is_connected:
+        if refused := REFUSED.search(reason):
+            self._denied(*refused.groups())
+        elif self._client.is_connected:
             log.warning("bus.error", error=reason)
-        elif not waiting and not client.is_reconnecting:
-            waiting = True  # say it once, not at every attempt
+        elif not self._waiting and not self._client.is_reconnecting:
+            self._waiting = True  # say it once, not at every attempt
             hint = "start NATS or set NATS_URL; trying again until it answers"
-            log.warning("bus.waiting", url=shown, reason=reason, hint=hint)
+            log.warning("bus.waiting", url=self._url, reason=reason, hint=hint)
 
-    async def on_closed() -> None:
-        closed.set()
+    def _denied(self, action: str, subject: str) -> None:
+        if action == "publish":
+            self._client.denied.add(subject)
+        hint = "see deploy/nats/permissions.conf"
+        log.error("bus.denied", action=action, subject=subject, role=self._role, reason="permissions violation", hint=hint)
 
-    async def on_disconnected() -> None:
-        if not client.is_closed:
-            log.warning("bus.disconnected", url=shown)
+    async def on_closed(self) -> None:
+        self._closed.set()
 
-    async def on_reconnected() -> None:
+    async def on_disconnected(self) -> None:
+        self._client.give_up_waiting()
+        if not self._client.is_closed:
+            log.warning("bus.disconnected", url=self._url)
+
+    async def on_reconnected(self) -> None:
         metrics.RECONNECTS.add()
-        log.info("bus.reconnected", url=shown)
+        log.info("bus.reconnected", url=self._url)
 
+
+async def open_client(url: str, name: str, closed: asyncio.Event, access: Access) -> BusClient:
+    """Connect to NATS, waiting for as long as it takes and saying so once; `closed` is set when it is lost for good.
+
+    Exits with one sentence when a key file cannot be used.
+    """
+    access = dataclasses.replace(access, role=access.role or name)
+    if access.nkey:
+        nkey.check(access.nkey)
+    client = BusClient(access)
+    events = _Events(client, url, access.role, closed)
     try:
         await client.connect(
             [server.strip() for server in url.split(",")],
             name=name,
+            inbox_prefix=roles.inbox(access.role),
+            nkeys_seed=access.nkey or None,
+            tls=ssl.create_default_context(cafile=access.ca) if access.ca else None,
+            tls_handshake_first=bool(access.ca),
             connect_timeout=2,
             max_reconnect_attempts=-1,
             reconnect_time_wait=waits.RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as any number of seconds
             ping_interval=10,
             max_outstanding_pings=2,
-            error_cb=on_error,
-            closed_cb=on_closed,
-            disconnected_cb=on_disconnected,
-            reconnected_cb=on_reconnected,
+            error_cb=events.on_error,
+            closed_cb=events.on_closed,
+            disconnected_cb=events.on_disconnected,
+            reconnected_cb=events.on_reconnected,
         )
     except BaseException:  # told to stop meanwhile: the half-made connection would stay open for ever
         await close_client(client)

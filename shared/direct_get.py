@@ -5,12 +5,12 @@ import contextlib
 import json
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared import waits
-from shared.bus_errors import Missing, Unavailable, translated
+from shared.bus_errors import Denied, Missing, Unavailable, translated
+from shared.connection import BusClient
 
 LOOK_SECONDS = 0.05
 """How soon a lost connection is noticed while an answer is waited for."""
@@ -22,7 +22,7 @@ NOT_FOUND = "404"
 class DirectGet:
     """Asks for one batch after another, each answered on a subject of its own within one subscription."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: BusClient) -> None:
         self._client = client
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
@@ -31,7 +31,7 @@ class DirectGet:
         self._end: asyncio.Future[Msg] | None = None
 
     async def get(self, stream: str, request: dict[str, object]) -> tuple[list[Msg], bool]:
-        """The messages of one batch, and whether the stream has no more. Raises Missing or Unavailable."""
+        """The messages of one batch, and whether the stream has no more. Raises Missing, Unavailable or Denied."""
         connection = self._client.stats["reconnects"]
         if not self._client.is_connected:  # a request made now would be kept, and be answered when nobody waits for it
             raise Unavailable("not connected")
@@ -51,6 +51,8 @@ class DirectGet:
         while not (await asyncio.wait({self._end}, timeout=LOOK_SECONDS))[0]:
             if not self._client.is_connected or self._client.stats["reconnects"] != connection:
                 raise Unavailable("the connection broke")
+            if f"$js.api.direct.get.{stream.lower()}" in self._client.denied:
+                raise Denied(f"The permissions on NATS do not allow this role to read the stream {stream}")
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("no answer")
         about = self._end.result().headers or {}

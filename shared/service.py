@@ -19,7 +19,7 @@ from nats.micro import add_service
 from nats.micro.request import Request
 
 from shared import health, metrics, traces
-from shared.bus import TRACEPARENT, Bus, Malformed, connect, decode, encode
+from shared.bus import TRACEPARENT, Access, Bus, Malformed, connect, decode, encode
 from shared.messages import Refusal
 from shared.providers import KEY_VARIABLES
 
@@ -51,10 +51,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of every service; each field is read from the environment variable of the same name in capitals."""
 
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_nkey: str = ""
+    """File with the seed of this service's key (`make keys`); empty on a NATS without keys."""
+    nats_ca: str = ""
+    """File with the authority that signed the server's certificate; TLS is then required."""
+    orchestrator_key: str = ""
+    """File with the orchestrator's public key, by which orders are known to be its; without it, all are taken."""
     log_level: str = "info"
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """Where Prometheus finds the service's numbers; 0: nowhere."""
     metrics_host: str = "127.0.0.1"
+
+    def access(self, role: str = "") -> Access:
+        """How to get onto the bus with these settings."""
+        return Access(role, self.nats_nkey, self.nats_ca, self.orchestrator_key)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -228,7 +238,7 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
     stop_on_signals(stopping)
     known: list[Service] = []
     beating = _say_alive(lambda: any(one.ready for one in known))
-    connecting = asyncio.ensure_future(connect(settings.nats_url, name))
+    connecting = asyncio.ensure_future(connect(settings.nats_url, name, settings.access()))
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared import streams, subjects, waits
 from shared.bus_errors import BusError, Missing, translated
+from shared.connection import BusClient
 from shared.direct_get import DirectGet
 from shared.news import News
 from shared.wire import TRACEPARENT
@@ -47,7 +47,7 @@ class Stored:
 class StreamReader:
     """A place in a stream. `at` is the sequence up to which everything wanted has been handed out."""
 
-    def __init__(self, client: Client, stream: str, wanted: list[str], after: int) -> None:
+    def __init__(self, client: BusClient, stream: str, wanted: list[str], after: int) -> None:
         self._client = client
         self.stream = stream
         self._wanted = wanted
@@ -87,7 +87,7 @@ class StreamReader:
     async def _next(self, subject: str) -> int:
         """The sequence of the next message on a subject, or 0."""
         request = json.dumps({"seq": self.at + 1, "next_by_subj": subject}).encode()
-        with translated():
+        with translated(self._client.denied, f"$JS.API.STREAM.MSG.GET.{self.stream}"):
             reply = await self._client.request(f"$JS.API.STREAM.MSG.GET.{self.stream}", request, timeout=waits.REQUEST_SECONDS)
         answer = json.loads(reply.data)
         if "message" in answer:
