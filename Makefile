@@ -2,7 +2,8 @@
 # GNU make 3.81 and POSIX tools, so that it is the same on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs run test bench lint lock clean
+.PHONY: help setup up down status logs run test test-containers bench lint lock clean
+.PHONY: compose-up compose-down cluster-up cluster-down
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCKS := deploy/requirements
@@ -17,7 +18,7 @@ export TOPIC
 endif
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make up PORT=8081 PRODUCERS=5 PROVIDER=random NATS_URL=nats://host:4222   overrides what is chosen'
 
@@ -40,11 +41,28 @@ run: .venv/installed ## Make one list in this terminal: make run TOPIC="Paris at
 	@if [ -z "$$TOPIC" ]; then echo 'Name a topic: make run TOPIC="Paris attractions"' >&2; exit 2; fi; \
 	exec $(BIN)/python -m services.orchestrator --topic="$$TOPIC" $(ARGS)
 
+compose-up: ## Build the images and start everything in containers
+	@deploy/compose up -d --build
+	@echo "Chorus is up: http://$${GATEWAY_LISTEN:-127.0.0.1:8080} asks for the token in var/secrets/gateway_token"
+
+compose-down: ## Stop the containers; what they stored stays
+	@deploy/compose down
+
+cluster-up: .venv/installed ## Start three nats-servers that hold every stream three times, and print how to use them
+	@deploy/cluster/cluster up
+
+cluster-down: ## Stop them
+	@deploy/cluster/cluster down
+
 # Most tests wait for processes they started, so more of them than cores shorten the whole.
 TEST_PROCESSES ?= 4
 
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
+
+# One process: all share one engine and its images, which are built once.
+test-containers: .venv/installed-dev ## Build the images, run them on a Docker engine, and break them
+	@$(BIN)/python -m pytest tests/containers -m containers $(ARGS)
 
 bench: .venv/installed-bench ## Measure what is promised, each figure beside its ceiling: make bench ARGS=dedupe
 	@$(BIN)/python -m tests.bench.run $(ARGS)
