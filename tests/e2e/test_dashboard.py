@@ -449,6 +449,7 @@ async def test_how_complete_the_list_is(browser: Browser, client: httpx.AsyncCli
     estimates = {"coverage": 0.62, "coverage_low": 0.5, "coverage_high": 0.74, "new_share": 0.08, "marginal_usd": 0.002}
     await orchestrator.tell(**estimates, on_topic=0.98, judged=40, facets=facets)
     await expect(page.locator("#coverage")).to_have_text("62%")
+    await expect(page.locator("#covered")).to_have_text("62%")
     await expect(page.locator("#coverage-range")).to_have_text("likely 50% to 74%")
     await expect(page.locator("#coverage-next")).to_contain_text("8% was new. The next new attribute takes about $0.002.")
     await expect(page.locator("#coverage-next")).to_contain_text("98% belong to the topic, says a model of a sample of 40.")

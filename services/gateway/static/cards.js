@@ -1,7 +1,7 @@
 // The run's key figures, and how near each limit is.
 
 import { byId, element, setText } from "./dom.js";
-import { compact, count, dollars, duration, perUnique, rate } from "./wording.js";
+import { compact, count, dollars, duration, percent, perUnique, rate } from "./wording.js";
 
 export function showCards(store) {
   const state = store.state ?? {};
@@ -10,6 +10,7 @@ export function showCards(store) {
   setText("per-minute-name", store.ended ? "Unique / min" : "Unique, last 60 s");
   setText("candidates", count(store.candidates));
   setText("duplicates", count(store.duplicates));
+  setText("covered", state.coverage == null ? "–" : percent(state.coverage));
   setText("calls", count(state.calls ?? 0));
   setText("tokens", compact(state.tokens ?? 0));
   setText("cost", "usd" in state ? dollars(state.usd) : "–");

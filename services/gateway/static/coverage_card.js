@@ -21,9 +21,10 @@ export function showCoverage(store) {
   if (store.covered.length > 1) drawLines(byId("coverage-curve"), [line], { unit: percent, label: `Coverage over time: ${percent(coverage)}` });
 }
 
-function whatComesNext({ new_share: share, marginal_usd: usd, marginal_seconds: seconds, on_topic: fit, judged }, ended) {
+function whatComesNext({ spec, new_share: share, marginal_usd: usd, marginal_seconds: seconds, on_topic: fit, judged }, ended) {
   const words = [];
-  if (share != null) words.push(`Of what came last, ${percent(share)} was new.`);
+  const limit = spec?.stop_below && !ended ? `; the run ends below ${percent(spec.stop_below)}` : "";
+  if (share != null) words.push(`Of what came last, ${percent(share)} was new${limit}.`);
   const price = [usd > 0 ? dollars(usd) : "", seconds > 0 ? duration(seconds) : ""].filter(Boolean).join(" and ");
   if (price && !ended) words.push(`The next new attribute takes about ${price}.`);
   if (fit != null) words.push(`${percent(fit)} belong to the topic, says a model of a sample of ${count(judged)}.`);

@@ -76,6 +76,8 @@ export const errorKinds = (errors) =>
 export function limits(spec) {
   const words = [spec.providers.join(", "), plural(spec.producers, "producer")];
   if (spec.iterations != null) words.push(`${plural(spec.iterations, "call")} each`);
+  if (spec.objective && spec.objective !== "balanced") words.push(`fewest ${spec.objective}`);
+  if (spec.facets && spec.facets !== "auto") words.push(`facets: ${spec.facets}`);
   if (spec.routing_strategy) words.push(`${spec.routing_strategy}: ${spec.routing_config}`);
   return words.join(" · ");
 }
