@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from services.orchestrator.dispatch import PROMPT_BYTES, most_output
 from services.orchestrator.prices import Prices, Tokens, dollars
 from services.orchestrator.routing import Route
-from services.orchestrator.steering.avoid import MAX_CHARACTERS
+from services.orchestrator.steering.avoid import MAX_TOKENS
 from shared.messages import Forecast, RunSpec
 
 BYTES_PER_TOKEN = 4
@@ -22,7 +22,7 @@ NEW_SHARE = 0.5
 def forecast(spec: RunSpec, routes: Sequence[Route], prices: Prices) -> Forecast:
     """Calls, tokens and dollars of a run over these routes, each with its model; weights count, else all alike."""
     tokens = Tokens(
-        input=(PROMPT_BYTES // 2 + len(spec.topic.encode()) + MAX_CHARACTERS) // BYTES_PER_TOKEN,
+        input=(PROMPT_BYTES // 2 + len(spec.topic.encode())) // BYTES_PER_TOKEN + MAX_TOKENS,
         output=spec.request_size * TOKENS_PER_ATTRIBUTE,
     )
     unpriced = [f"{r.provider}/{r.model}" for r in routes if prices.of(r.provider, r.model) is None]
@@ -83,6 +83,6 @@ def _mean(routes: Sequence[Route], prices: Prices, tokens: Tokens) -> float:
 
 def _dearest(spec: RunSpec, routes: Sequence[Route], prices: Prices) -> int:
     """Picodollars of the worst case of a call of the dearest route."""
-    most_input = PROMPT_BYTES + len(spec.topic.encode()) + MAX_CHARACTERS
+    most_input = PROMPT_BYTES + len(spec.topic.encode()) + MAX_TOKENS * BYTES_PER_TOKEN
     found = [price for r in routes if (price := prices.of(r.provider, r.model))]
     return max(price.most(most_input, most_output(spec.request_size)) for price in found)

@@ -8,7 +8,7 @@ from services.orchestrator.dedupe import Deduper, Verdict
 from services.orchestrator.dedupe.deduper import DEFAULT_CAPACITY
 from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
-from services.orchestrator.steering.avoid import AvoidList
+from services.orchestrator.steering.avoid import AvoidLists
 from services.orchestrator.tally import Tally, tokens_of
 from shared import subjects, traces
 from shared.bus import Entry
@@ -81,7 +81,7 @@ class Run:
     trace: str = ""
     """Traceparent of the run's span."""
     _deduper: Deduper | None = None
-    avoid: AvoidList = field(default_factory=AvoidList)
+    avoid: AvoidLists = field(default_factory=AvoidLists)
     grey: GreyZone = field(default_factory=GreyZone)
 
     def __post_init__(self) -> None:

@@ -1,10 +1,10 @@
 """The avoid list names what is proposed most, within its length."""
 
-from services.orchestrator.steering.avoid import MAX_CHARACTERS, TRACKED, AvoidList
+from services.orchestrator.steering.avoid import MAX_TOKENS, TRACKED, AvoidLists, tokens_of
 
 
-def _list(*texts: str) -> AvoidList:
-    avoid = AvoidList()
+def _list(*texts: str) -> AvoidLists:
+    avoid = AvoidLists()
     for text in texts:
         avoid.accepted(text)
     return avoid
@@ -20,7 +20,7 @@ def test_repeats_come_first_then_the_most_recent() -> None:
 
 def test_the_length_is_bounded() -> None:
     avoid = _list(*(f"attribute number {n}" for n in range(1000)))
-    assert sum(len(name) + 2 for name in avoid.names()) <= MAX_CHARACTERS
+    assert sum(tokens_of(name) for name in avoid.names()) <= MAX_TOKENS
 
 
 def test_counting_repeats_is_bounded_and_keeps_the_head() -> None:

@@ -1,0 +1,79 @@
+"""How much that is new a call brings, by route and facet, as far as the calls made lately tell."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+OF_ROUTE = 0.7
+"""Weight that a route's earlier calls keep with each further one: a model runs dry within a few calls."""
+
+OF_FACET = 0.6
+"""The same for a facet: it holds fewer attributes."""
+
+FADING = 0.95
+"""Weight that what is known of a route keeps with each call of the run: after some dozens of calls it is tried again."""
+
+TRUST = 0.05
+"""Calls that the hope before any call counts for: enough to have everything tried, too little to outweigh what was found."""
+
+NOVELTY = 0.1
+"""Of what was found in a facet, how much more a route may know that was not asked for it yet: no two models know the same."""
+
+NOVELTY_TRUST = 0.5
+"""Calls that this counts for."""
+
+
+@dataclass(slots=True)
+class Record:
+    """Sums over calls, later ones weighing more."""
+
+    asked: float = 0.0
+    new: float = 0.0
+
+    def add(self, keep: float, asked: int, new: int) -> None:
+        self.fade(keep)
+        self.asked += asked
+        self.new += new
+
+    def fade(self, keep: float) -> None:
+        self.asked *= keep
+        self.new *= keep
+
+    def blend(self, hoped: float, weight: float) -> float:
+        """The share that is new: as it was found, and as it is hoped for, which counts as so many asked for."""
+        return (weight * hoped + self.new) / (weight + self.asked)
+
+
+@dataclass(slots=True)
+class Yields:
+    """New attributes for each one asked for, 0 to 1. What was never tried is hoped to bring nothing but new ones."""
+
+    size: int
+    """Attributes that a call asks for."""
+    found: Counter[str] = field(default_factory=Counter)
+    """New attributes of all calls, by facet."""
+    _routes: dict[str, Record] = field(default_factory=dict)
+    _facets: dict[str, Record] = field(default_factory=dict)
+    _pairs: dict[tuple[str, str], Record] = field(default_factory=dict)
+
+    def called(self, route: str, facet: str, asked: int, new: int) -> None:
+        """Take in a finished call: what it was asked for, and what it brought for the first time."""
+        self.found[facet] += new
+        for record in self._routes.values():
+            record.fade(FADING)
+        self._routes.setdefault(route, Record()).add(OF_ROUTE, asked, new)
+        self._facets.setdefault(facet, Record()).add(OF_FACET, asked, new)
+        self._pairs.setdefault((route, facet), Record()).add(OF_FACET, asked, new)
+
+    def of_route(self, route: str) -> float:
+        """Of a call to this route, in such facets as it was asked in lately."""
+        return self._routes.get(route, Record()).blend(1.0, TRUST * self.size)
+
+    def of_facet(self, facet: str) -> float:
+        """Of a call in this facet, to such routes as were asked in it lately."""
+        return self._facets.get(facet, Record()).blend(1.0, TRUST * self.size)
+
+    def of_pair(self, route: str, facet: str) -> float:
+        """Of a call to this route in this facet: what its own calls tell, and before them what those of other routes do."""
+        hoped = min(1.0, NOVELTY * self.found[facet] / self.size)
+        record = self._pairs.get((route, facet), Record())
+        return record.blend(max(self.of_facet(facet), hoped), NOVELTY_TRUST * self.size)

@@ -1,0 +1,143 @@
+"""Plays a run at function level: the classes that the orchestrator steers with, the world's models, and no bus between them."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from services.orchestrator.steering import Ask, Called, Offer, Steering, Wish
+from tests.bench.zipf.world import World
+
+SIZE = 20
+"""Attributes asked for per call."""
+
+AT_ONCE = 3
+"""Calls under way at once: each is asked with what the earlier ones had found."""
+
+AFTERWARDS = 10
+"""Calls that are played on after a stop, to see what it gave up."""
+
+
+@dataclass(slots=True)
+class Played:
+    """What a run found, after each call."""
+
+    unique: list[int] = field(default_factory=list)
+    usd: list[float] = field(default_factory=list)
+    true_coverage: list[float] = field(default_factory=list)
+    told_coverage: list[float | None] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    models: list[int] = field(default_factory=list)
+    facets: list[str] = field(default_factory=list)
+    avoid_names: list[int] = field(default_factory=list)
+    stopped: str = ""
+    available: float = 0.0
+    """Share of new attributes in the calls that would have come next, had the run not stopped."""
+
+    def at(self, calls: int) -> int:
+        """The attributes found in so many calls, or in all if there were fewer."""
+        return self.unique[min(calls, len(self.unique)) - 1] if self.unique else 0
+
+    def at_usd(self, usd: float) -> int:
+        """The attributes found for so many dollars."""
+        return max((u for u, spent in zip(self.unique, self.usd, strict=True) if spent <= usd), default=0)
+
+
+@dataclass(slots=True)
+class Limits:
+    """When to end a run at the latest."""
+
+    calls: int = 10_000
+    usd: float = float("inf")
+
+
+def play(
+    world: World,
+    wish: Wish,
+    limits: Limits,
+    seed: int,
+    steering: Callable[[Wish], Steering] = Steering,
+    at_once: int = AT_ONCE,
+    change: Callable[[int, World], None] | None = None,
+) -> Played:
+    """Play one run. `change` is called before each call with its number, to change the world under way."""
+    rng = np.random.default_rng([seed, 2])
+    game = _Game(world, steering(wish), Played())
+    under_way: deque[tuple[str, int, Ask, list[str]]] = deque()
+    issued, committed = 0, 0.0
+    routes = {f"model-{m}/zipf": m for m in world.models}
+    answered_facets = False
+    while True:
+        if not game.stopped_at and (reason := game.steering.stop(list(routes))):
+            game.played.stopped, game.stopped_at = reason, len(game.played.unique)
+        if game.stopped_at and len(game.played.unique) >= game.stopped_at + AFTERWARDS:
+            return game.cut()
+        while len(under_way) < at_once and issued < limits.calls:
+            if not answered_facets and game.steering.facets.question(game.steering.yields) is not None:
+                game.steering.facets.asked("")
+                game.steering.facets.answered("", world.facets)
+                answered_facets = True
+            offers = [Offer(r, world.law.prices[m]) for r, m in routes.items() if committed + world.law.prices[m] <= limits.usd]
+            offer = game.steering.choose(offers)
+            if offer is None:
+                break
+            model, task = routes[offer.route], f"t{issued}"
+            if change:
+                change(issued, world)
+            ask = game.steering.ask(offer.route)
+            game.steering.handed_out(task, offer.route, ask.facet, probe=ask.probe)
+            under_way.append((task, model, ask, world.answer(model, SIZE, ask.facet, ask.avoid, rng)))
+            committed += world.law.prices[model]
+            issued += 1
+        if not under_way:
+            return game.cut() if game.stopped_at else game.played
+        game.finish(*under_way.popleft())
+
+
+@dataclass(slots=True)
+class _Game:
+    world: World
+    steering: Steering
+    played: Played
+    stopped_at: int = 0
+    """Calls finished when steering said to stop."""
+    _index: dict[int, int] = field(default_factory=dict)
+    """By concept, its place on the list."""
+    _usd: float = 0.0
+
+    def finish(self, task: str, model: int, ask: Ask, texts: list[str]) -> None:
+        """Take in an answer, as the orchestrator takes in candidates and then the usage."""
+        steering, played = self.steering, self.played
+        for text in texts:
+            concept = self.world.concept(text)
+            if concept in self._index:
+                steering.repeated(self._index[concept], task, ask.facet, probe=ask.probe)
+            else:
+                self._index[concept] = len(self._index)
+                steering.accepted(text, task, ask.facet, probe=ask.probe)
+        price = self.world.law.prices[model]
+        seconds = self.world.law.seconds
+        steering.called(Called(task, f"model-{model}/zipf", ask.facet, ask.probe, SIZE, price, seconds))
+        self._usd += price
+        estimate = steering.coverage.estimate()
+        played.unique.append(len(self._index))
+        played.usd.append(self._usd)
+        played.true_coverage.append(self.world.coverage(set(self._index)))
+        played.told_coverage.append(estimate.share if estimate else None)
+        played.low.append(estimate.low if estimate else 0.0)
+        played.high.append(estimate.high if estimate else 1.0)
+        played.models.append(model)
+        played.facets.append(ask.facet)
+        played.avoid_names.append(len(ask.avoid))
+
+    def cut(self) -> Played:
+        """What was played until the stop; what came afterwards tells what share of new attributes was still to be had."""
+        played, at = self.played, self.stopped_at
+        more = len(played.unique) - at
+        played.available = (played.unique[-1] - played.unique[at - 1]) / (SIZE * more) if more else 0.0
+        for values in (played.unique, played.usd, played.true_coverage, played.told_coverage, played.low, played.high):
+            del values[at:]
+        del played.models[at:], played.facets[at:], played.avoid_names[at:]
+        return played
