@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
-from services.orchestrator import metrics, recovery
+from services.orchestrator import endings, metrics, recovery
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.decision_log import DecisionLog
 from services.orchestrator.dedupe import Deduper
@@ -69,6 +69,7 @@ class Orchestrator:
         self._loading: asyncio.Task[Deduper] | None = None
         self._starting = asyncio.Lock()  # asked twice at once with one id, one run starts
         self._intake: Intake
+        self._completing: asyncio.Task[None]
         self._usage_after = 0
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -87,6 +88,7 @@ class Orchestrator:
             for usage in one.usages:  # before anything is handed out, or the budget would not know what is spent
                 await self._used(conductor, usage)
             self._conduct(conductor)
+        self._completing = asyncio.create_task(endings.complete(service.bus))
         return self
 
     async def serve(self, service: Service) -> None:
