@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from shared.bus import Bus, connect
+from shared.bus import Access, Bus, connect
+from shared.roles import PROVISION
 from shared.service import SUPERVISED
 
 PROJECT = Path(__file__).parents[2]
@@ -105,7 +106,8 @@ class Stack:
 
     async def connect(self) -> Bus:
         """A connection of the tester's own to the stack's bus."""
-        return await connect(self.nats_url, "tester")
+        key = self.folder / "stack" / "keys" / f"{PROVISION}.nk"  # the only role that may read everything
+        return await connect(self.nats_url, "tester", Access(PROVISION, str(key)))
 
     async def stop(self) -> int:
         """Stop everything; returns the launcher's exit code."""

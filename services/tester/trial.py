@@ -70,9 +70,10 @@ async def attempt(
         return found, None
     finally:
         await watched.close()
-    found.recovery = invariants.recovery(watched.readers(), ended)
     judge(found, evidence, key_of)
-    found.broken += invariants.recovers(found.recovery)
+    if waiting := [times for times in watched.readers() if not times or times[-1] > ended]:  # the others had all there is
+        found.recovery = invariants.recovery(waiting, ended)
+        found.broken += invariants.recovers(found.recovery)
     return found, evidence
 
 

@@ -1,6 +1,7 @@
 """One run on a stack under test, from its start to the verdict, and how long it stood still after a fault."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from services.tester.clients import Client
 from services.tester.evidence import Evidence, Frame
 from shared import streams, subjects
 from shared.bus import Bus, BusError
+from shared.messages import ENDED
 
 RESULTS = streams.RESULTS.name or ""
 
@@ -21,6 +23,9 @@ ASK_SECONDS = 30.0
 
 FILES_SECONDS = 20.0
 """How long the recorder may take to complete the files after the run has ended."""
+
+STATE_SECONDS = 5.0
+"""How long the run's last state may be written after its last entry, by the next orchestrator if need be."""
 
 DONE_SECONDS = 20.0
 """How long a client may take to be told of everything after that."""
@@ -84,6 +89,7 @@ class Watched:
         try:
             await until(lambda: self.finished, seconds, f"the end of run {self.run}")
             await until(self._files_complete, FILES_SECONDS, f"the files of run {self.run}")
+            await self._state_written()
         finally:
             await self.close(DONE_SECONDS if self.finished else 0)
         frames = [client.frames for client in self.clients]
@@ -99,6 +105,16 @@ class Watched:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.25)
+
+    async def _state_written(self) -> None:
+        """Give the orchestrator a moment to write the run's last state; what it then is, is judged later."""
+        deadline = time.monotonic() + STATE_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(BusError):
+                state = await readings.state_of(self.bus, self.run)
+                if state is not None and state.status in ENDED:
+                    return
+            await asyncio.sleep(0.1)
 
     def _files_complete(self) -> bool:
         metadata = readings.metadata_of(self._output, self.run)
