@@ -12,7 +12,7 @@ export function showCards(store) {
   setText("duplicates", count(store.duplicates));
   setText("covered", state.coverage == null ? "–" : percent(state.coverage));
   setText("calls", count(state.calls ?? 0));
-  setText("tokens", compact(state.tokens ?? 0));
+  setText("tokens", state.tokens ? `· ${compact(state.tokens)} tokens` : "");
   setText("cost", "usd" in state ? dollars(state.usd) : "–");
   setText("cost-each", "usd" in state ? perUnique(state.usd, store.unique) : "–");
 }

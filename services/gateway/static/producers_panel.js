@@ -55,7 +55,7 @@ const KINDS = {
 function task({ task: id, kind = "", facet, task_seconds: seconds = 0 }) {
   if (!id) return [];
   const what = KINDS[kind] ?? `asks for ${facet || "anything of the topic"}`;
-  const line = element("p", "task", `${what}, for ${duration(Math.floor(seconds))}`);
+  const line = element("p", "task", seconds < 1 ? what : `${what}, for ${duration(Math.floor(seconds))}`);
   line.title = `task ${id}`;
   return [line];
 }
