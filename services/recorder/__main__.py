@@ -1,10 +1,17 @@
-"""Start the recorder: `python -m services.recorder`, set up by environment variables."""
+"""`recorder` writes the files of all runs; `recorder repair` compares log and second copy. Set up by environment variables."""
 
+import argparse
+import functools
+import sys
 from pathlib import Path
 
 from services.recorder.recorder import Recorder
+from shared.bus import BusError
 from shared.service import Settings, environment, load, run, service
 from shared.subjects import TOKEN
+
+DAMAGED = 3
+"""Exit code of `recorder repair --look-only` when the log is damaged."""
 
 
 class RecorderSettings(Settings, frozen=True, kw_only=True):
@@ -38,8 +45,36 @@ async def record() -> None:
             await running.run_until_stopped(recorder.run())
 
 
+async def repair(look_only: bool) -> int:
+    """Compare the log with its second copy and repair what is damaged; returns the exit code."""
+    from services.recorder.repair import RepairError
+    from services.recorder.repair import repair as compare_and_repair
+
+    chosen = settings()
+    async with service("recorder-repair", chosen, "Compares the log with its second copy", ready=False) as running:
+        if not await running.provisioned():
+            return 1
+        try:
+            found, done = await compare_and_repair(running.bus, Path(chosen.output), look_only=look_only)
+        except (RepairError, BusError, OSError) as error:
+            _say(f"The log could not be compared or repaired: {error}. Nothing is lost by trying again: recorder repair")
+            return 1
+    for sentence in [*found.sentences(), *done]:
+        _say(sentence)
+    return DAMAGED if look_only and found.log_damaged else 0
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
-    run(record)
+    parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["repair"], help="without it: record until told to stop")
+    parser.add_argument("--look-only", action="store_true", help=f"only say what is damaged; the exit code is then {DAMAGED}")
+    given = parser.parse_args()
+    run(record if given.command is None else functools.partial(repair, given.look_only))
 
 
 if __name__ == "__main__":

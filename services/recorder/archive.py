@@ -80,8 +80,9 @@ class Archive:
 
     def _begin(self, stored: Stored, run: str) -> None:
         started = _read(Started, stored, run)  # a run whose first entry cannot be read is recorded all the same
+        begun = started.at if started else ""
         folder, standing = find_place(
-            self._root, started.spec.topic if started else "", run, self._epoch, exactly=self._exactly
+            self._root, started.spec.topic if started else "", run, self._epoch, begun, exactly=self._exactly
         )
         if standing == "complete":
             folder.close()
@@ -93,9 +94,9 @@ class Archive:
             folder.close()
             raise
         self._begun[run] = stored.sequence
-        if standing == "free":
+        if standing != "ours":
             recording.begin()
-        log.info("recording.resumed" if standing == "ours" else "recording.started", run=run, folder=str(folder.path))
+        log.info("recording.started" if standing == "free" else "recording.resumed", run=run, folder=str(folder.path))
 
     def _continue(self, recording: Recording, stored: Stored, kind: str) -> None:
         if kind == "accepted" and (accepted := _read(Accepted, stored, recording.run)):

@@ -44,6 +44,10 @@ class Folder:
         """Open the directory `name` in this one, making it if it is not there. A link or a file in its place is an error."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=self._handle)
+        return self.existing(name)
+
+    def existing(self, name: str) -> "Folder":
+        """Open the directory `name` in this one. A link or a file in its place is an error."""
         return Folder(self.path / name, os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=self._handle))
 
     def lock(self) -> bool:
@@ -86,9 +90,31 @@ class Folder:
         os.replace(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         self.sync()
 
+    def truncate(self, name: str, size: int) -> None:
+        """Cut a file off after so many bytes."""
+        with self.open(name, os.O_WRONLY | os.O_APPEND) as file:
+            os.ftruncate(file.fileno(), size)
+            os.fsync(file.fileno())
+
+    def remove(self, name: str) -> None:
+        """Remove a file; once more does nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._handle)
+        self.sync()
+
     def rename(self, name: str, new_name: str) -> None:
         """Give a file another name."""
         os.rename(name, new_name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+
+    def set_aside(self, name: str) -> str:
+        """Give a damaged file another name, so that what is in it can still be looked at; returns that name."""
+        names = self.names()
+        number = 1
+        while (kept := f"{name}.damaged-{number}") in names:
+            number += 1
+        self.rename(name, kept)
+        self.sync()
+        return kept
 
     def sync(self) -> None:
         """Have the names in the directory on disk, as `fsync` has a file's content."""

@@ -93,6 +93,7 @@ class Owner(Struct):
 
     run: str
     epoch: str
+    started: str = ""
     ended: str | None = None
 
 

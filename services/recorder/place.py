@@ -21,13 +21,16 @@ MAX_OWNER_BYTES = 1024 * 1024
 ATTEMPTS = 9
 """Folders tried for one run: `<slug>-<run>`, then `<slug>-2-<run>` and so on; all end in the run."""
 
-Standing = Literal["free", "ours", "complete", "foreign", "busy"]
+Standing = Literal["free", "ours", "moved", "complete", "foreign", "busy"]
+"""Moved: ours, but the log was rebuilt since, so the places in it that the files name are no longer true."""
 
 log = structlog.get_logger()
 
 
-def find_place(root: Folder, topic: str, run: str, epoch: str, *, exactly: bool) -> tuple[Folder, Standing]:
+def find_place(root: Folder, topic: str, run: str, epoch: str, begun: str, *, exactly: bool) -> tuple[Folder, Standing]:
     """Open and lock the folder of a run: free, ours from before a restart, or complete already.
+
+    `begun` is when the run began: the same in a log that was rebuilt, another one in a log that holds another run of this id.
 
     That is `<slug>-<run>` in `root`, or with `exactly` the root itself; or the next name if other files lie there.
     Raises OSError if none can be had.
@@ -35,11 +38,11 @@ def find_place(root: Folder, topic: str, run: str, epoch: str, *, exactly: bool)
     refused = ""
     for folder in _candidates(root, slug(topic), run, exactly=exactly):
         try:
-            standing = _standing(folder, run, epoch)
+            standing = _standing(folder, run, epoch, begun)
         except OSError:
             folder.close()  # or its lock would keep this very process out the next time
             raise
-        if standing in ("free", "ours", "complete"):
+        if standing in ("free", "ours", "moved", "complete"):
             if refused:
                 log.warning("recording.folder_taken", run=run, taken=refused, instead=str(folder.path))
             return folder, standing
@@ -59,7 +62,7 @@ def _candidates(root: Folder, slug: str, run: str, *, exactly: bool) -> Iterator
                 raise
 
 
-def _standing(folder: Folder, run: str, epoch: str) -> Standing:
+def _standing(folder: Folder, run: str, epoch: str, begun: str) -> Standing:
     if not folder.lock():
         return "busy"
     present = folder.names().intersection(FILES)
@@ -74,6 +77,8 @@ def _standing(folder: Folder, run: str, epoch: str) -> Standing:
         if error.errno != errno.ELOOP:
             raise
         return "foreign"
-    if found is None or (found.run, found.epoch) != (run, epoch):
+    if found is None or found.run != run or (found.epoch != epoch and found.started != begun):
         return "foreign"
-    return "complete" if found.ended else "ours"
+    if found.ended:
+        return "complete"
+    return "ours" if found.epoch == epoch else "moved"

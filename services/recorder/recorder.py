@@ -6,11 +6,12 @@ from pathlib import Path
 
 import structlog
 
-from services.recorder import metrics
+from services.recorder import log_copy, metrics
 from services.recorder.archive import Archive
 from services.recorder.folder import Folder
+from services.recorder.log_copy import Diverged, LogCopy
 from shared import log_spans, streams, subjects, traces
-from shared.bus import Bus, BusError
+from shared.bus import Bus, BusError, Stored, StreamHead, bucket_stream
 
 RETRY_SECONDS = 5.0
 """Before the files are opened anew after the disk refused: short enough to go on soon once a person made room."""
@@ -24,6 +25,7 @@ ALL_DECISIONS = [
     subjects.ALL_SETTLED,
     subjects.ALL_FINISHED,
 ]
+WHOLE_LOG = [*ALL_DECISIONS, subjects.ALL_EPOCHS]
 
 log = structlog.get_logger()
 
@@ -39,7 +41,7 @@ class Recorder:
         self._bus = bus
         self._output = output
         self._one_run_exactly = exactly if only_run else None
-        self._subjects = subjects.decisions_of_run(only_run) if only_run else ALL_DECISIONS
+        self._subjects = subjects.decisions_of_run(only_run) if only_run else WHOLE_LOG
 
     async def run(self) -> None:
         """Record for ever."""
@@ -69,16 +71,38 @@ class Recorder:
             root.close()
             raise
         with contextlib.closing(archive):
-            async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=archive.sequence)) as batches:
-                async for batch in batches:
+            copy = await self._copy(root, head)
+            after = archive.sequence if copy is None else min(archive.sequence, max(0, copy.sequence - 1))
+            async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=after)) as batches:
+                async for read in batches:
+                    if copy is not None:
+                        copy = _append(copy, read)
+                    batch = [s for s in read if s.sequence > archive.sequence and subjects.decision(s.subject)[0] != "epoch"]
                     with log_spans.reading(traces.RECORD, batch) as kinds:
                         archive.take(batch)
                     metrics.recorded(kinds, batch)
-                    if not batch and await self._replaced(head.epoch, archive.sequence):
+                    if not read and await self._replaced(head.epoch, archive.sequence):
                         log.error(
                             "recorder.log_replaced", hint="RESULTS was made anew or lost its end; reading it from the beginning"
                         )
                         return
+
+    async def _copy(self, root: Folder, head: StreamHead) -> LogCopy | None:
+        """The second copy of the whole log, or None if it is not ours to write."""
+        if self._one_run_exactly is not None:
+            return None
+        if not root.lock():
+            log.warning("recorder.copy_busy", folder=str(self._output), hint="another recorder keeps the second copy there")
+            return None
+        store = (await self._bus.head(bucket_stream(streams.RUNS.bucket))).epoch
+        try:
+            copy = LogCopy(root, log_copy.name_of(head.epoch), store)
+            if copy.sequence > head.last:
+                raise Diverged(f"the log ends at entry {head.last}, of which {copy.sequence} were copied")
+        except Diverged as error:
+            _keep_for_repair(error)
+            return None
+        return copy
 
     async def _replaced(self, epoch: str, sequence: int) -> bool:
         """Whether the log that was read is gone: its reader would wait in the new one for a sequence long past."""
@@ -87,3 +111,17 @@ class Recorder:
         except BusError:
             return False
         return head.epoch != epoch or head.last < sequence
+
+
+def _append(copy: LogCopy, batch: list[Stored]) -> LogCopy | None:
+    try:
+        copy.append(batch)
+    except Diverged as error:
+        _keep_for_repair(error)
+        return None
+    return copy
+
+
+def _keep_for_repair(error: Diverged) -> None:
+    """The copy may be the only place where something still stands: it is left as it is."""
+    log.error("recorder.log_and_copy_differ", error=str(error), hint="stop orchestrator and recorder, then: recorder repair")

@@ -94,8 +94,13 @@ class Recording:
         self._next_snapshot = time.monotonic() + SNAPSHOT_SECONDS
 
     def begin(self) -> None:
-        """Put the four files of a new run into its folder; metadata.json comes first, as it says whose the others are."""
+        """Put the four files of a new run into its folder; metadata.json comes first, as it says whose the others are.
+
+        Files of before the log was rebuilt are begun anew: their lines name places that are no longer true.
+        """
         self._write_metadata()
+        self.folder.remove(COPY)
+        self._copy = ReplayedFile(self.folder, COPY)
         self._copy.put(b"", sync=True)
         self._text.put(b"")
         self._write_array()

@@ -67,13 +67,9 @@ class ReplayedFile:
 
     def _set_aside(self) -> None:
         """Keep the file under another name and go on with a copy of what agrees with the log."""
-        names = self._folder.names()
-        number = 1
-        while (kept := f"{self._name}.damaged-{number}") in names:
-            number += 1
+        kept = self._folder.set_aside(self._name)
         metrics.REPAIRED.add()
         log.error("recording.file_damaged", file=str(self._folder.path / self._name), agrees_until=self._agreed, kept_as=kept)
-        self._folder.rename(self._name, kept)
         with self._folder.open(kept) as old:
             sizes = [min(CHUNK, self._agreed - start) for start in range(0, self._agreed, CHUNK)]
             self._folder.replace(self._name, (old.read(size) for size in sizes))

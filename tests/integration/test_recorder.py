@@ -127,7 +127,9 @@ async def test_the_service_records_and_stops_when_told(bus: Bus, nats_url: str, 
         assert await asyncio.wait_for(recorder.wait(), 10) == 0
 
     await assert_agrees_with_the_bus(folder, bus, log)
-    assert {entry.name for entry in (tmp_path / "output").iterdir()} == {"paris-attractions-r1", ".recorder.json"}
+    second_copy = f".log-{(await bus.head('RESULTS')).epoch}.jsonl"
+    there = {entry.name for entry in (tmp_path / "output").iterdir()}
+    assert there == {"paris-attractions-r1", ".recorder.json", second_copy}
 
 
 async def test_stopped_in_the_middle_of_a_run_it_leaves_files_that_agree(bus: Bus, nats_url: str, tmp_path: Path) -> None:

@@ -12,14 +12,19 @@ from shared.messages import Accepted, Duplicate, Finished, Message, ProviderCoun
 class RunLog:
     """One run's entries, from Started to Finished, with a true digest chain."""
 
-    def __init__(self, run: str = "20261124-103207-9f3ac1", topic: str = "Paris attractions") -> None:
+    def __init__(
+        self,
+        run: str = "20261124-103207-9f3ac1",
+        topic: str = "Paris attractions",
+        begun: str = "2026-11-24T10:32:07.000+00:00",
+    ) -> None:
         self.run = run
         self.spec = RunSpec(topic=topic, providers=("random",), producers=2, iterations=5)
         self.entries: list[Entry] = []
         self.accepted: list[Accepted] = []
         self.duplicates = 0
         self.digest = ""
-        self._add(subjects.started(run), Started(run=run, spec=self.spec, at="2026-11-24T10:32:07.000+00:00"))
+        self._add(subjects.started(run), Started(run=run, spec=self.spec, at=begun))
 
     def accept(self, *texts: str, **changes: Any) -> "RunLog":
         """Add accepted attributes; `changes` to their fields, to make a broken chain."""

@@ -308,7 +308,7 @@ def test_an_odd_cursor_is_not_used(opened: OpenArchive, tmp_path: Path, content:
 
 
 def test_a_log_made_anew_with_the_same_run_gets_its_own_folder(opened: OpenArchive, tmp_path: Path) -> None:
-    old, new = whole_run(), RunLog().accept("Notre-Dame").finish()
+    old, new = whole_run(), RunLog(begun="2026-11-25T10:32:07.000+00:00").accept("Notre-Dame").finish()
     opened().take(old.stored())
     with capture_logs() as logs:
         opened(StreamHead("epoch2", 1, 99)).take(new.stored())
@@ -316,6 +316,26 @@ def test_a_log_made_anew_with_the_same_run_gets_its_own_folder(opened: OpenArchi
     assert_complete(tmp_path / "output" / PLACE, old)
     assert_complete(tmp_path / "output" / "paris-attractions-2-20261124-103207-9f3ac1", new)
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["recording.folder_taken"]
+
+
+def test_a_log_written_anew_goes_on_in_the_same_folder(opened: OpenArchive, tmp_path: Path) -> None:
+    """After a repair the log has another epoch; an ended run stays as it is, an open one names its new places."""
+    ended, going_on = whole_run(), RunLog(run="r2").accept("Louvre", "Seine")
+    first = opened()
+    first.take([*ended.stored(), *going_on.stored(first=50)])
+    first.close()
+    before = (tmp_path / "output" / PLACE / "output.jsonl").read_bytes()
+    with capture_logs() as logs:
+        again = opened(StreamHead("epoch2", 1, 99))
+        again.take([*ended.stored(), *going_on.stored(first=40)])
+        again.take(going_on.finish().stored(first=40)[-1:])
+
+    assert (tmp_path / "output" / PLACE / "output.jsonl").read_bytes() == before
+    assert_complete(tmp_path / "output" / "paris-attractions-r2", going_on)
+    places = copy(tmp_path / "output" / "paris-attractions-r2")
+    assert [(line["epoch"], line["sequence"]) for line in places] == [("epoch2", 41), ("epoch2", 42)]
+    assert {entry.name for entry in (tmp_path / "output" / "paris-attractions-r2").iterdir()} == FILES
+    assert not [entry for entry in logs if entry["log_level"] != "info"]
 
 
 # ---- one run, just there -----------------------------------------------------------------------------------------

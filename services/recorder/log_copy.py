@@ -1,0 +1,211 @@
+"""The second copy of the log: every entry of RESULTS in its order, in one file that only grows.
+
+`.log-<epoch>.jsonl` in the folder of the runs' folders. Its first line names the NATS store that the log stood in, each
+other line one entry. Each line's `check` is a hash of the entry and of the check before, so a flipped bit shows, and where.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from services.recorder.folder import Folder
+from shared.bus import Stored
+
+PREFIX, SUFFIX = ".log-", ".jsonl"
+
+MAX_LINE = 256 * 1024
+"""Bytes of one line: the largest entry, 64 KiB of which every byte may need base64, with room for the rest."""
+
+CHECK_CHARACTERS = 32
+"""128 bits of the hash, in hex."""
+
+
+class Header(Struct, frozen=True):
+    """First line: where the log stood. A store made anew has another name, so its log is not taken for a damaged one."""
+
+    store: str
+
+
+class Line(Struct, frozen=True, omit_defaults=True):
+    """One entry. What is no JSON of one line stands in `bytes`, in base64."""
+
+    sequence: int
+    subject: str
+    check: str
+    trace: str = ""
+    entry: msgspec.Raw = msgspec.Raw()
+    bytes: str = ""
+
+
+def name_of(epoch: str) -> str:
+    """The file's name for the log of this epoch (see `shared.bus.StreamHead`)."""
+    return f"{PREFIX}{epoch}{SUFFIX}"
+
+
+def names(folder: Folder) -> list[str]:
+    """The copies in a folder, of whatever log."""
+    return sorted(name for name in folder.names() if name.startswith(PREFIX) and name.endswith(SUFFIX))
+
+
+def store_of(folder: Folder, name: str) -> str | None:
+    """Which NATS store a copy belongs to; None if the file does not say."""
+    with folder.open(name) as file:
+        return _store(file.readline(MAX_LINE))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A line of a copy: the entry, or None where the line is damaged."""
+
+    number: int
+    """Of the line, from 1 for the first entry."""
+    stored: Stored | None
+    complete: bool = True
+    """False for a last line that a crash tore off: what it began to say is still in the log."""
+
+
+def read(folder: Folder, name: str, size: int) -> Iterator[Kept]:
+    """The lines in the first `size` bytes of a copy, each checked. Raises OSError."""
+    check = ""
+    with folder.open(name) as file:
+        left = size - len(file.readline(MAX_LINE))
+        number = 0
+        while left > 0 and (text := file.readline(min(left, MAX_LINE))):
+            left -= len(text)
+            number += 1
+            if not text.endswith(b"\n"):
+                yield Kept(number, None, complete=len(text) == MAX_LINE)
+                continue
+            line = _line(text)
+            stored = _stored(line) if line else None
+            if line and stored and _check(check, stored) == line.check:
+                yield Kept(number, stored)
+            else:
+                yield Kept(number, None)
+            check = line.check if line else ""
+
+
+class Diverged(Exception):
+    """Raised when a log is not the one that was copied so far: it lost entries, or the copy is damaged. The text says how."""
+
+
+class LogCopy:
+    """Appends to the copy of one log."""
+
+    def __init__(self, folder: Folder, name: str, store: str) -> None:
+        """Go on with the file, or begin it. Raises OSError, and Diverged if its end is damaged or it is another store's."""
+        self._folder = folder
+        self._name = name
+        self.sequence = 0
+        """Of the last entry in the copy."""
+        self._last: Stored | None = None
+        self._check = ""
+        self._size = folder.size(name)
+        if self._size == 0:
+            self._begin(store)
+        elif store_of(folder, name) != store:
+            raise Diverged("its first line does not name this store")
+        else:
+            self._find_end()
+
+    def append(self, entries: Iterable[Stored]) -> None:
+        """Have the next entries of the log on disk; what is in the copy is passed over.
+
+        Raises OSError, after which the copy is to be opened anew, and Diverged for what does not follow the copy's end.
+        """
+        lines: list[bytes] = []
+        for stored in entries:
+            if stored.sequence < self.sequence:
+                continue
+            if stored.sequence == self.sequence:
+                if stored != self._last:
+                    raise Diverged(f"entry {stored.sequence} of the log is another one than was copied")
+                continue
+            if stored.sequence != self.sequence + 1:
+                raise Diverged(f"the log has no entry {self.sequence + 1}")
+            self._check = _check(self._check, stored)
+            self.sequence, self._last = stored.sequence, stored
+            lines.append(encoded(stored, self._check))
+        if lines:
+            self._write(b"".join(lines))
+
+    def _begin(self, store: str) -> None:
+        self._write(msgspec.json.encode(Header(store)) + b"\n")
+        self._folder.sync()
+
+    def _write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        with self._folder.open(self._name, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        self._size += len(content)
+
+    def _find_end(self) -> None:
+        """Take up the last whole line, and cut off one that a crash tore."""
+        with self._folder.open(self._name) as file:
+            start = max(0, self._size - MAX_LINE)
+            file.seek(start)
+            tail = file.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail):
+            self._size = start + whole
+            self._folder.truncate(self._name, self._size)
+        lines = tail[:whole].split(b"\n")[:-1]
+        if start == 0 and len(lines) <= 1:
+            return  # nothing but the header
+        line = _line(lines[-1])
+        self._last = _stored(line) if line else None
+        if line is None or self._last is None:
+            raise Diverged("its last line is damaged")
+        self.sequence, self._check = line.sequence, line.check
+
+
+def _store(text: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(text, type=Header).store
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _line(text: bytes) -> Line | None:
+    try:
+        return msgspec.json.decode(text, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _stored(line: Line) -> Stored | None:
+    try:
+        data = base64.b64decode(line.bytes, validate=True) if line.bytes else bytes(line.entry)
+    except ValueError:
+        return None
+    return Stored(line.sequence, line.subject, data, line.trace)
+
+
+def encoded(stored: Stored, check: str) -> bytes:
+    """One line."""
+    if _is_one_line_of_json(stored.data):
+        line = Line(stored.sequence, stored.subject, check, stored.trace, msgspec.Raw(stored.data))
+    else:
+        line = Line(stored.sequence, stored.subject, check, stored.trace, bytes=base64.b64encode(stored.data).decode())
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _is_one_line_of_json(data: bytes) -> bool:
+    if not data.startswith(b"{") or b"\n" in data or b"\r" in data:
+        return False
+    try:
+        return bytes(msgspec.json.decode(data, type=msgspec.Raw)) == data and bool(data.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _check(before: str, stored: Stored) -> str:
+    about = f"{before}\n{stored.sequence}\n{stored.subject}\n{stored.trace}\n".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(about + stored.data).hexdigest()[:CHECK_CHARACTERS]

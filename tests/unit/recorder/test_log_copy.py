@@ -1,0 +1,104 @@
+"""The second copy of the log: what was put in comes out, and nothing that was damaged does."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.recorder import log_copy
+from services.recorder.folder import Folder
+from services.recorder.log_copy import Diverged, LogCopy
+from shared.bus import Stored
+from tests.unit.recorder.log_entries import RunLog
+
+NAME = log_copy.name_of("epoch1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    opened = Folder.at(tmp_path)
+    yield opened
+    opened.close()
+
+
+def entries() -> list[Stored]:
+    log = RunLog().accept("Eiffel Tower", "Café de Flore", "Seine 🛶").repeat(1, "eiffel tower").finish()
+    odd = [b"", b"no json", b'{"a":\n1}', b'{"a":"\xff"}', b' {"a":1} ', b"\x00\r\n", b'{"a": 1}']
+    last = len(log.entries)
+    return [*log.stored(), *(Stored(last + n, f"attributes.epoch.{n}", data, "00-1") for n, data in enumerate(odd, start=1))]
+
+
+def kept(folder: Folder) -> list[Stored]:
+    return [line.stored for line in log_copy.read(folder, NAME, folder.size(NAME)) if line.stored]
+
+
+def test_what_was_put_in_comes_out_byte_for_byte(folder: Folder) -> None:
+    LogCopy(folder, NAME, "store1").append(entries())
+
+    assert kept(folder) == entries()
+    assert log_copy.names(folder) == [NAME]
+    assert log_copy.store_of(folder, NAME) == "store1"
+
+
+@pytest.mark.parametrize("at", range(len(entries()) + 1))
+def test_it_is_taken_up_where_it_ends(folder: Folder, at: int) -> None:
+    LogCopy(folder, NAME, "store1").append(entries()[:at])
+    again = LogCopy(folder, NAME, "store1")
+
+    assert again.sequence == at
+    again.append(entries())
+    assert kept(folder) == entries()
+
+
+def test_a_torn_line_is_completed(folder: Folder, tmp_path: Path) -> None:
+    """Wherever a crash cut the file: what was begun is no damage, and is there once in the end."""
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    begin = whole.index(b"\n") + 1
+    for size in range(begin, len(whole), 7):
+        (tmp_path / NAME).write_bytes(whole[:size])
+        assert not [line for line in log_copy.read(folder, NAME, size) if line.stored is None and line.complete]
+        LogCopy(folder, NAME, "store1").append(entries())
+        assert (tmp_path / NAME).read_bytes() == whole
+
+
+def test_no_flipped_bit_goes_unnoticed(folder: Folder, tmp_path: Path) -> None:
+    """The line that holds it is never read as something else, and the others are still read."""
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    chance = random.Random(3)  # noqa: S311  # a fixed seed is the point
+    begin = whole.index(b"\n") + 1
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(begin, len(whole))] ^= 1 << chance.randrange(8)
+        (tmp_path / NAME).write_bytes(damaged)
+        lines = list(log_copy.read(folder, NAME, len(damaged)))
+        good = [line.stored for line in lines if line.stored]
+
+        assert len(good) < len(entries())
+        assert len(good) >= len(entries()) - 3
+        assert all(stored in entries() for stored in good)
+
+
+def test_another_log_is_not_appended(folder: Folder) -> None:
+    copy = LogCopy(folder, NAME, "store1")
+    copy.append(entries()[:3])
+
+    with pytest.raises(Diverged, match="no entry 4"):
+        copy.append(entries()[4:])
+    other = Stored(3, "attributes.epoch.9", b"{}", "")
+    with pytest.raises(Diverged, match="entry 3 of the log is another one"):
+        LogCopy(folder, NAME, "store1").append([other])
+    with pytest.raises(Diverged, match="does not name this store"):
+        LogCopy(folder, NAME, "store2")
+    assert kept(folder) == entries()[:3]
+
+
+def test_a_damaged_end_is_not_gone_on_with(folder: Folder, tmp_path: Path) -> None:
+    LogCopy(folder, NAME, "store1").append(entries()[:3])
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b"\xff\xff\n")
+
+    with pytest.raises(Diverged, match="last line is damaged"):
+        LogCopy(folder, NAME, "store1")
