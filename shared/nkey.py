@@ -1,6 +1,7 @@
 """Key files: seeds that nobody else may read, and public keys (NATS nkeys: Ed25519 in base32 with a prefix and a checksum)."""
 
 import base64
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ def read_seed(path: str) -> Any:
 
     file = Path(path)
     try:
-        loose = stat.S_IMODE(file.stat().st_mode) & 0o077
+        about = file.stat()
+        # A container's secret may be root's, with the service's group to read it: the service could not change that.
+        loose = stat.S_IMODE(about.st_mode) & (0o077 if about.st_uid == os.geteuid() else 0o037)
         seed = bytearray(file.read_bytes().strip())
     except OSError as error:
         raise SystemExit(
