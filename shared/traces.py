@@ -36,7 +36,8 @@ This is the contract for whoever reads the traces. A run is one trace: all spans
 * `task` begins when the task is published and ends when its usage is counted. One that was called back, or never came back,
   ends with the outcome `called_back` or `lost`. An orchestrator that was restarted does not end the tasks of the one before.
 * `chat <model>` is one delivery of a task to a producer, retries included: a task handed out twice has two of them.
-* `decide`, `record` and `deliver` are one batch of one run each. A run's first and last entry are entries too.
+* `decide`, `record` and `deliver` are one batch of one run each. A run's first and last entry are entries too. A recorder or a
+  gateway that was restarted reads again what it had read, with further spans.
 * An attribute that is missing does not apply: there is no such limit, or no error.
 """
 

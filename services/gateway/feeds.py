@@ -14,6 +14,7 @@ from services.gateway.view import View
 from shared import log_spans, subjects, traces
 from shared.bus import Bus, BusError, Malformed, Stored, StreamHead, bucket_key, bucket_stream, decode
 from shared.messages import Finished, Presence, RunState, Snapshot
+from shared.metrics import MALFORMED
 from shared.streams import RESULTS, RUNS
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ async def follow_runs(bus: Bus, view: View) -> None:
             try:
                 view.runs.learn(decode(RunState, stored.data))
             except Malformed as error:
+                MALFORMED.add("RunState")
                 log.warning("run.malformed", subject=stored.subject, error=str(error))
 
     await _follow(bus, bucket_stream(RUNS.bucket), [bucket_key(RUNS.bucket, "*")], begin, read)

@@ -11,6 +11,7 @@ from services.gateway.run_view import RunView
 from shared import subjects
 from shared.bus import Malformed, Stored, decode
 from shared.messages import Accepted, Duplicate, FacetCounts, Finished, ProviderCounts, Settled, Snapshot, Status
+from shared.metrics import MALFORMED
 
 log = structlog.get_logger()
 
@@ -187,6 +188,7 @@ def decision(stored: Stored, epoch: str) -> Frame | None:
         rendered = _event(name, msgspec.json.encode(data), event_id(epoch, stored.sequence))
         return Frame(stored.sequence, rendered, last=kind == "finished")
     except Malformed as error:
+        MALFORMED.add(entry.__name__)
         log.warning("entry.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
         return None
 

@@ -37,6 +37,7 @@ from shared.messages import (
     new_run_id,
     now,
 )
+from shared.metrics import MALFORMED
 from shared.providers import DEFAULT_MODELS
 from shared.service import Service
 
@@ -116,6 +117,7 @@ class Orchestrator:
                 try:
                     usage = decode(Usage, stored.data)
                 except Malformed as error:
+                    MALFORMED.add("Usage")
                     log.warning("usage.malformed", subject=stored.subject, error=str(error))
                     continue
                 if usage.run in self._conductors:
