@@ -70,6 +70,10 @@ class Child:
         log.info("child.ready", child=self.program.name, pid=self.pid)
         self._enter("ready")
 
+    def restart(self) -> None:
+        """End its process at once, so that another one is started: for a process that will not do its work any more."""
+        self._signal(signal.SIGKILL)
+
     async def stop(self) -> None:
         """End it: SIGTERM, then SIGKILL after `STOP_SECONDS`. Returns when it is gone."""
         self._stopping.set()

@@ -1,0 +1,154 @@
+"""Keeps the log of a stack whole: has it compared with its second copy, and has a server that cannot write started again."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from subprocess import DEVNULL, PIPE
+
+import structlog
+
+from services.launcher.children import Child, Program
+from services.launcher.errors import StartError
+from services.launcher.folder import Folder
+from services.launcher.probes import fetch
+
+LOOK_SECONDS = 0.5
+"""Between two looks at the server's health."""
+
+UNWELL_SECONDS = 1.0
+"""How long a server may call itself unwell before it is started again: only that frees a stream that the disk refused."""
+
+SILENT_SECONDS = 60.0
+"""How long a server may say nothing: longer than any freeze that ends by itself."""
+
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+"""Seconds between restarts that did not help: doubled each time, and cut short when room was made on the disk."""
+
+ROOM = 1024 * 1024
+"""Bytes by which the free space must have grown for that."""
+
+SETTLE_SECONDS = 2.0
+"""After a restart, before the log is compared: who was waiting for the server goes first."""
+
+REPAIR_SECONDS = 3600.0
+"""The most that a comparison with repair may take: 4 million entries take about 15 minutes."""
+
+DAMAGED = 3
+"""Exit code of `recorder repair --look-only` for a damaged log."""
+
+Pause = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class LogGuard:
+    """For a stack that has both orchestrator and recorder."""
+
+    def __init__(self, folder: Folder, program: Program, pause: Pause) -> None:
+        """`program` is `recorder repair`; `pause` does something while nobody writes to the log."""
+        self._folder = folder
+        self._program = program
+        self._pause = pause
+        self.said: tuple[str, ...] = ()
+        """What the last repair found and did, in sentences."""
+
+    async def repair(self) -> None:
+        """Compare log and second copy, and repair what is damaged. Raises StartError when that cannot be done."""
+        code, said = await self._run()
+        self.said = tuple(said)
+        for sentence in said:
+            log.warning("log.repaired" if code == 0 else "log.not_repaired", said=sentence)
+        if code != 0:
+            words = " ".join(said) or self._folder.last_words(self._program.name)
+            raise StartError(f"The log is not known to be whole: {words} See {self._folder.log(self._program.name)}")
+
+    async def watch(self, server: Child) -> None:
+        """Watch over the stack's own server for ever."""
+        restarts = server.restarts
+        trouble = _Trouble(self._folder)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            status, body = await fetch(server.program.probe)
+            if server.state == "waiting":
+                continue  # it has ended, and is started again by itself
+            if status == 200:
+                trouble.over()
+                if server.restarts != restarts:
+                    restarts = server.restarts
+                    await self._compare()
+            elif trouble.calls_for_restart(status):
+                log.error("nats.unwell", status=status, said=body[:300].decode(errors="replace"), **trouble.facts())
+                trouble.restarted()
+                server.restart()
+
+    async def _compare(self) -> None:
+        """After a restart of the server: it may come back without a part of the log, and says nothing of it."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        code, said = await self._run("--look-only")
+        if code != DAMAGED:
+            log.info("log.compared", code=code)
+            return
+        log.error("log.damaged", said=said)
+        try:
+            await self._pause(self.repair)
+        except StartError as error:
+            log.error("log.not_repaired", error=str(error), hint="make down, then make up tries again")
+
+    async def _run(self, *flags: str) -> tuple[int, list[str]]:
+        with self._folder.log(self._program.name).open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *self._program.command,
+                *flags,
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=errors,
+                env={**os.environ, **self._program.variables},
+                preexec_fn=lambda: os.nice(5) and None,  # the run goes first
+            )
+        try:
+            async with asyncio.timeout(REPAIR_SECONDS):
+                output, _ = await process.communicate()
+        except BaseException:
+            if process.returncode is None:
+                process.kill()  # whatever it had done, the next one does the rest
+            raise
+        return process.returncode or 0, output.decode(errors="replace").splitlines()
+
+
+class _Trouble:
+    """Since when a server is unwell, and how often it was started again for it."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._since = 0.0
+        self._restarts = 0
+        self._free = 0
+        self._last = 0.0
+
+    def over(self) -> None:
+        self._since = 0.0
+        self._restarts = 0
+
+    def calls_for_restart(self, status: int) -> bool:
+        """Whether this status, 0 for silence, has lasted long enough."""
+        moment = asyncio.get_running_loop().time()
+        self._since = self._since or moment
+        if status == 0:
+            return moment - self._since >= SILENT_SECONDS
+        if not self._restarts:
+            return moment - self._since >= UNWELL_SECONDS
+        waited = moment - self._last
+        room_was_made = self._room() >= self._free + ROOM and waited >= UNWELL_SECONDS
+        return room_was_made or waited >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
+
+    def restarted(self) -> None:
+        self._since = self._last = asyncio.get_running_loop().time()
+        self._restarts += 1
+        self._free = self._room()
+
+    def facts(self) -> dict[str, int]:
+        return {"free_bytes": self._room(), "restarts_before": self._restarts}
+
+    def _room(self) -> int:
+        return shutil.disk_usage(self._folder.nats).free
