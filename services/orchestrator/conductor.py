@@ -141,6 +141,8 @@ class Conductor:
             self._pause_full()
         elif spec.max_seconds is not None and run.seconds >= spec.max_seconds:
             self.end("finished", f"reached {spec.max_seconds:g} seconds (max_seconds)")
+        elif reason := self._dispatch.saturated():
+            self.end("finished", reason)
         elif not run.outstanding and (over := self._dispatch.over()):
             in_good_order, reason = over
             self.end("finished" if in_good_order else "failed", reason)

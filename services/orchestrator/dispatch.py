@@ -2,23 +2,25 @@
 
 from dataclasses import dataclass, field
 
+from services.orchestrator.asides import Asides, most_output
 from services.orchestrator.budget import Cost
-from services.orchestrator.grey_zone import CAPABLE, SHARE
-from services.orchestrator.prices import dollars, missing_line
+from services.orchestrator.prices import Tokens, dollars, missing_line
 from services.orchestrator.producers import Producers
 from services.orchestrator.routing import Route, Router, parse
-from services.orchestrator.run import ADJUDICATE, Run
-from shared.messages import Pair, Task, Usage
+from services.orchestrator.run import Run
+from services.orchestrator.steering import Ask, Offer
+from services.orchestrator.steering.avoid import MAX_BYTES, MAX_TOKENS
+from shared.messages import MAX_FACET, Task, Usage
 
 PROMPT_BYTES = 2048
 """What a prompt holds besides topic and avoid list, at most; the producers' tests keep the prompt files below it. A byte is
 never more than one token, so bytes bound the tokens of the input whatever the model."""
 
-OUTPUT_TOKENS = 32
-"""Tokens that one attribute may take in the answer, markup around it included: twelve words in a costly script."""
+BYTES_PER_TOKEN = 4
+"""Of English, as tokenizers go."""
 
-THOUGHT_TOKENS = 1024
-"""Tokens that a call may spend besides its attributes: on thoughts, and on prose that is thrown away."""
+TOKENS_PER_ATTRIBUTE = 8
+"""Two or three words and the markup around them."""
 
 MAX_FAILURES_IN_ROW = 8
 """Failed calls in a row, with a growing pause after each, after which a provider leaves the run: about one minute."""
@@ -52,6 +54,7 @@ class Dispatch:
         self._load = load
         self._paused_until: dict[str, float] = {}
         self._failed_rounds: dict[str, int] = {}
+        self._asides = Asides(run, self._worst_of)
         self._router: Router | None = None
         if run.spec.routing_strategy:
             self._router = Router(*parse(run.spec.routing_strategy, run.spec.routing_config))
@@ -60,18 +63,18 @@ class Dispatch:
         """The task to publish now, or None when nobody is free, the run has enough calls, or the budget is short."""
         if len(self._run.outstanding) >= self._run.spec.producers:
             return None
-        if task := self._adjudication(moment):
+        works = [r for r in self._routes() if self._works(r, moment)]
+        if task := self._asides.next_task([self._named(r) for r in works if self._is_free(r.provider)]):
             return task
         if not self._calls_left():
             return None
-        working = [r for r in self._routes() if self._works(r, moment) and self._affordable(r)]
+        working = [r for r in works if self._affordable(r)]
         route = self._choose(working)
         if route is None or not self._is_free(route.provider):
             return None
-        size = self._affordable(route)
         if self._router is not None:
             self._router.given(route, working)
-        return self._task(route, size)
+        return self._task(route, self._affordable(route))
 
     def used(self, usage: Usage, since: float, moment: float) -> None:
         """Take in how a call that was handed out at `since` ended: failures pause their provider, some end its part."""
@@ -110,6 +113,11 @@ class Dispatch:
         short = [self._shortage(r) for r in routes]
         return (True, short[0]) if all(short) else None
 
+    def saturated(self) -> str:
+        """Why there is no use in going on, in words; empty while there is."""
+        routes = [r for r in self._routes() if not self._left(r) and self._producers.live(r.provider) and self._affordable(r)]
+        return self._run.steering.stop([self._key(r) for r in routes]) if routes else ""
+
     def departures(self) -> str:
         """Who left the run and why, in words."""
         tallies = {**self._run.tallies, **self._run.models}
@@ -140,6 +148,12 @@ class Dispatch:
     def _model(self, route: Route) -> str:
         return route.model or self._models(route.provider)[0]
 
+    def _named(self, route: Route) -> Route:
+        return Route(route.provider, self._model(route), route.weight)
+
+    def _key(self, route: Route) -> str:
+        return f"{route.provider}/{self._model(route)}"
+
     def _left(self, route: Route) -> bool:
         run, model = self._run, self._model(route)
         by_model = run.models.get(f"{route.provider}/{model}")
@@ -164,14 +178,17 @@ class Dispatch:
     def _choose(self, working: list[Route]) -> Route | None:
         if self._router is not None:
             return self._router.choose(working)
-        free = [r for r in working if self._is_free(r.provider)]
-        return min(free, key=self._calls_of, default=None)
+        routes = {self._key(r): r for r in working}
+        offers = [Offer(key, self._expected_usd(r), self._is_free(r.provider)) for key, r in routes.items()]
+        chosen = self._run.steering.choose(offers)
+        return routes[chosen.route] if chosen else None
 
-    def _calls_of(self, route: Route) -> tuple[int, int]:
-        """Tasks of this run that a route has, and had in all: the smallest goes first, so that routes take turns."""
-        held = [o.task for o in self._run.outstanding.values()]
-        has = sum(1 for t in held if (t.provider, t.model) == (route.provider, route.model))
-        return has, has + self._run.tally(route.provider, route.model).calls
+    def _expected_usd(self, route: Route) -> float | None:
+        """Dollars that a call is about to cost, before any told; None when the model has no price."""
+        price = self._run.prices.of(route.provider, self._model(route))
+        size = self._run.spec.request_size
+        tokens = Tokens(input=PROMPT_BYTES // 2 // BYTES_PER_TOKEN + MAX_TOKENS, output=size * TOKENS_PER_ATTRIBUTE)
+        return None if price is None else dollars(price.cost(tokens))
 
     def _is_free(self, provider: str) -> bool:
         return self._producers.slots(provider) > self._load.of(provider)
@@ -181,52 +198,6 @@ class Dispatch:
     def _calls_left(self) -> bool:
         allowed = self._run.calls_allowed
         return allowed is None or self._run.issued < allowed
-
-    # ---- the grey zone ---------------------------------------------------------------------------------------------
-
-    def _adjudication(self, moment: float) -> Task | None:
-        """A task that settles possible duplicates, when enough wait, a capable model is free and its share allows it."""
-        run = self._run
-        pairs = run.grey.next_batch()
-        if not pairs:
-            return None
-        routes = [r for r in self._routes() if r.provider in CAPABLE and self._works(r, moment) and self._is_free(r.provider)]
-        for route in routes:
-            worst = self._worst_of(
-                route, sum(len(f"{p.text}{p.of_text}".encode()) + 16 for p in pairs), most_output(len(pairs))
-            )
-            if self._within_share(worst) and not run.budget.short_of(worst):
-                return self._adjudicate(route, pairs, worst)
-        return None
-
-    def _within_share(self, worst: Cost) -> bool:
-        """Whether settling stays within its share: of the budget where there is one, else of the calls made."""
-        limits, grey = self._run.budget.limits, self._run.grey
-        total = grey.spent + worst
-        if limits.usd is not None and total.usd * SHARE > limits.usd:
-            return False
-        if limits.tokens is not None and total.tokens * SHARE > limits.tokens:
-            return False
-        calls = limits.calls if limits.calls is not None else self._run.issued
-        return (grey.calls + 1) * SHARE <= calls
-
-    def _adjudicate(self, route: Route, pairs: list[Pair], worst: Cost) -> Task:
-        run = self._run
-        return Task(
-            id=f"{run.id}-{ADJUDICATE}{run.grey.number}",
-            run=run.id,
-            provider=route.provider,
-            model=self._model(route),
-            topic=run.spec.topic,
-            ordinal=run.grey.number,
-            kind="adjudicate",
-            pairs=pairs,
-            temperature=0,
-            seed=run.spec.seed,
-            max_output_tokens=most_output(len(pairs)),
-            reserved_usd=dollars(worst.usd),
-            reserved_tokens=worst.tokens,
-        )
 
     def _affordable(self, route: Route) -> int:
         """Attributes that the budget allows to ask of a route: all that are wanted, or as many as still fit, or 0."""
@@ -238,9 +209,8 @@ class Dispatch:
         return size
 
     def _worst(self, route: Route, size: int) -> Cost:
-        """What a call costs at most."""
-        names = sum(len(name.encode()) + 2 for name in self._run.avoid.names())
-        return self._worst_of(route, names, most_output(size))
+        """What a call costs at most, whichever attributes it is told to avoid."""
+        return self._worst_of(route, MAX_FACET * 4 + MAX_BYTES if self._run.accepted else 0, most_output(size))
 
     def _worst_of(self, route: Route, listed_bytes: int, output_tokens: int) -> Cost:
         input_tokens = PROMPT_BYTES + len(self._run.spec.topic.encode()) + listed_bytes
@@ -264,7 +234,8 @@ class Dispatch:
         return ""
 
     def _task(self, route: Route, size: int) -> Task:
-        run, worst = self._run, self._worst(route, size)
+        run, ask = self._run, self._run.steering.ask(self._key(route))
+        worst = self._worst_of(route, len(ask.facet.encode()) + _listed_bytes(ask), most_output(size))
         return Task(
             id=f"{run.id}-{run.issued}",
             run=run.id,
@@ -273,7 +244,10 @@ class Dispatch:
             topic=run.spec.topic,
             ordinal=run.issued,
             count=size,
-            avoid=run.avoid.names(),
+            avoid=ask.avoid,
+            facet=ask.facet,
+            tail=ask.tail,
+            probe=ask.probe,
             seed=run.spec.seed,
             max_output_tokens=most_output(size),
             reserved_usd=dollars(worst.usd),
@@ -281,6 +255,5 @@ class Dispatch:
         )
 
 
-def most_output(size: int) -> int:
-    """Tokens that the answer to a call for `size` attributes may have."""
-    return size * OUTPUT_TOKENS + THOUGHT_TOKENS
+def _listed_bytes(ask: Ask) -> int:
+    return sum(len(name.encode()) + 2 for name in ask.avoid)

@@ -3,17 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from services.orchestrator.dispatch import PROMPT_BYTES, most_output
+from services.orchestrator.asides import most_output
+from services.orchestrator.dispatch import BYTES_PER_TOKEN, PROMPT_BYTES, TOKENS_PER_ATTRIBUTE
 from services.orchestrator.prices import Prices, Tokens, dollars
 from services.orchestrator.routing import Route
-from services.orchestrator.steering.avoid import MAX_TOKENS
+from services.orchestrator.steering.avoid import MAX_BYTES, MAX_TOKENS
 from shared.messages import Forecast, RunSpec
-
-BYTES_PER_TOKEN = 4
-"""Of English, as tokenizers go."""
-
-TOKENS_PER_ATTRIBUTE = 8
-"""Two or three words and the markup around them."""
 
 NEW_SHARE = 0.5
 """Of what the calls of a run bring, the part that is new: the first calls do better, late ones far worse."""
@@ -83,6 +78,6 @@ def _mean(routes: Sequence[Route], prices: Prices, tokens: Tokens) -> float:
 
 def _dearest(spec: RunSpec, routes: Sequence[Route], prices: Prices) -> int:
     """Picodollars of the worst case of a call of the dearest route."""
-    most_input = PROMPT_BYTES + len(spec.topic.encode()) + MAX_TOKENS * BYTES_PER_TOKEN
+    most_input = PROMPT_BYTES + len(spec.topic.encode()) + MAX_BYTES
     found = [price for r in routes if (price := prices.of(r.provider, r.model))]
     return max(price.most(most_input, most_output(spec.request_size)) for price in found)

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from services.orchestrator.prices import Prices
-from services.orchestrator.run import ADJUDICATE, Run
+from services.orchestrator.run import ADJUDICATE, QUESTION, Run
 from shared import streams, subjects
 from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
 from shared.messages import Accepted, Duplicate, RunState, Settled, Started, Task, Usage
@@ -18,8 +18,8 @@ TASKS = streams.TASKS.name or ""
 USAGE = streams.USAGE.name or ""
 RUNS = streams.RUNS.bucket
 
-TASK_NUMBER = re.compile(rf".*-({ADJUDICATE}?)(\d{{1,12}})")
-"""A task's id ends in its number; see `ADJUDICATE`."""
+TASK_NUMBER = re.compile(rf".*-([{ADJUDICATE}{QUESTION}]?)(\d{{1,12}})")
+"""A task's id ends in its number; see `ADJUDICATE` and `QUESTION`."""
 
 MessageT = TypeVar("MessageT", bound=msgspec.Struct)
 
@@ -69,8 +69,11 @@ async def _rebuild(bus: Bus, started: Started, trace: str, prices: Prices, momen
 def _number_on(run: Run, tasks: list[str]) -> None:
     """Have the next tasks numbered after all that there were: a number used twice would be dropped as a repeat."""
     found = [match for task in tasks if (match := TASK_NUMBER.fullmatch(task))]
-    run.issued = max((int(m[2]) for m in found if not m[1]), default=-1) + 1
-    run.grey.number_on(max((int(m[2]) for m in found if m[1]), default=-1) + 1)
+    run.issued, adjudications, questions = (
+        max((int(m[2]) for m in found if m[1] == kind), default=-1) + 1 for kind in ("", ADJUDICATE, QUESTION)
+    )
+    run.grey.number_on(adjudications)
+    run.aside.number = questions
 
 
 def _read(kind: type[MessageT], stored: Stored) -> MessageT | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from services.orchestrator.budget import Budget, Cost, Limits
 from services.orchestrator.dedupe import Deduper, Verdict
 from services.orchestrator.dedupe.deduper import DEFAULT_CAPACITY
+from services.orchestrator.figures import figures
 from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
-from services.orchestrator.steering.avoid import AvoidLists
+from services.orchestrator.steering import Called, Made, Steering, Wish
 from services.orchestrator.tally import Tally, tokens_of
 from shared import subjects, traces
 from shared.bus import Entry
@@ -18,6 +19,7 @@ from shared.messages import (
     Candidate,
     Duplicate,
     Finished,
+    Kind,
     ProviderCounts,
     RunSpec,
     RunState,
@@ -31,6 +33,9 @@ from shared.messages import (
 
 ADJUDICATE = "a"
 """Stands before the number of a task that settles pairs: such tasks are counted apart from those that ask for attributes."""
+
+QUESTION = "q"
+"""Stands before the number of a task that asks for facets, or has a sample judged."""
 
 
 @dataclass(slots=True)
@@ -49,6 +54,16 @@ class Outstanding:
     task: Task
     sequence: int
     since: float
+
+
+@dataclass(slots=True)
+class Aside:
+    """Calls made to ask for facets or have a sample judged."""
+
+    number: int = 0
+    """Of the next such task; it only grows, since the queue drops an id it has seen."""
+    calls: int = 0
+    spent: Cost = field(default_factory=Cost)
 
 
 @dataclass(slots=True)
@@ -81,13 +96,24 @@ class Run:
     trace: str = ""
     """Traceparent of the run's span."""
     _deduper: Deduper | None = None
-    avoid: AvoidLists = field(default_factory=AvoidLists)
+    steering: Steering = field(init=False)
     grey: GreyZone = field(default_factory=GreyZone)
+    aside: Aside = field(default_factory=Aside)
 
     def __post_init__(self) -> None:
         spec = self.spec
         usd = None if spec.max_usd is None else pico(spec.max_usd)
         self.budget = Budget(Limits(usd=usd, tokens=spec.max_tokens, calls=spec.max_calls))
+        self.steering = Steering(
+            Wish(
+                size=spec.request_size,
+                objective=spec.objective,
+                facets=spec.given_facets,
+                asks_for_facets=spec.facets.strip() == "auto",
+                stop_below=spec.stop_below,
+                parts=spec.parts,
+            )
+        )
         for provider in spec.providers:
             self.tallies[provider] = Tally()
 
@@ -100,7 +126,7 @@ class Run:
 
     @property
     def accepted(self) -> int:
-        return len(self.avoid)
+        return len(self.steering.avoid)
 
     @property
     def active(self) -> bool:
@@ -171,6 +197,8 @@ class Run:
                 provider=candidate.provider,
                 model=candidate.model,
                 producer=candidate.producer,
+                facet=candidate.facet,
+                probe=candidate.probe,
                 trace=traces.trace_id(arrival.trace),
                 at=now(),
             )
@@ -188,6 +216,7 @@ class Run:
             model=candidate.model,
             producer=candidate.producer,
             facet=candidate.facet,
+            probe=candidate.probe,
             near=0 if verdict.near is None else verdict.near + 1,
             near_text="" if verdict.near is None else self.deduper.text(verdict.near),
             near_score=round(verdict.near_score, 4),
@@ -238,14 +267,16 @@ class Run:
             self.candidates_after = max(self.candidates_after, decision.candidate_sequence)
 
     def _count_accepted(self, accepted: Accepted) -> None:
-        self.avoid.accepted(accepted.text)
+        made_by = Made(accepted.task, f"{accepted.provider}/{accepted.model}", accepted.facet, accepted.probe)
+        self.steering.accepted(accepted.text, made_by)
         self.grey.accepted(accepted)
         self.digest = accepted.digest
         self.tally(accepted.provider).accepted += 1
         self.tally(accepted.provider, accepted.model).accepted += 1
 
     def _count_duplicate(self, duplicate: Duplicate) -> None:
-        self.avoid.repeated(duplicate.of - 1)
+        made_by = Made(duplicate.task, f"{duplicate.provider}/{duplicate.model}", duplicate.facet, duplicate.probe)
+        self.steering.repeated(duplicate.of - 1, made_by)
         self.duplicates += 1
         self.tally(duplicate.provider).duplicates += 1
         self.tally(duplicate.provider, duplicate.model).duplicates += 1
@@ -255,6 +286,11 @@ class Run:
         self.outstanding[task.id] = Outstanding(task, sequence, since)
         if task.kind == "adjudicate":
             self.grey.ask(task.id, (pair.ordinal for pair in task.pairs))
+        elif task.kind == "list":
+            self.steering.handed_out(Made(task.id, f"{task.provider}/{task.model}", task.facet, task.probe))
+        else:
+            self.aside.number += 1
+            self._asked(task.kind, task.facet)
         self.budget.hold(task.id, Cost(pico(task.reserved_usd), task.reserved_tokens))
 
     def called_back(self, task: str) -> None:
@@ -262,6 +298,15 @@ class Run:
         del self.outstanding[task]
         self.budget.release(task)
         self.grey.called_back(task)
+        self.steering.called_back(task)
+
+    def _asked(self, kind: Kind, facet: str) -> None:
+        """Count a question, when it is handed out or, after a restart, when its answer is read again."""
+        self.aside.calls += 1
+        if kind == "facets":
+            self.steering.facets.asked(facet)
+        else:
+            self.steering.on_topic.asked()
 
     def used(self, usage: Usage) -> bool:
         """Take in a finished model call; returns False if it was counted before."""
@@ -276,11 +321,28 @@ class Run:
             self.budget.commit(usage.task, cost)
         else:
             self.budget.count(cost)
+            if usage.kind in ("facets", "judge"):
+                self._asked(usage.kind, usage.facet)
+        self._steer(usage, None if usd is None else dollars(usd), cost)
         if usage.task.startswith(f"{self.id}-{ADJUDICATE}"):
             self.grey.answered(usage.task, cost)
         self.tally(usage.provider).used(usage, usd)
         self.tally(usage.provider, usage.model).used(usage, usd)
         return True
+
+    def _steer(self, usage: Usage, usd: float | None, cost: Cost) -> None:
+        """Have steering take in what a finished call tells. One that failed tells nothing of what its model knows."""
+        if usage.kind in ("facets", "judge"):
+            self.aside.spent += cost
+        if usage.kind == "facets":
+            self.steering.facets.answered(usage.facet, usage.facets)
+        elif usage.kind == "judge":
+            self.steering.on_topic.judged([n - 1 for n in usage.on_topic], [n - 1 for n in usage.off_topic])
+        elif usage.kind == "list" and usage.outcome == "ok":
+            made = Made(usage.task, f"{usage.provider}/{usage.model}", usage.facet, usage.probe)
+            self.steering.called(Called(made, usage.asked or self.spec.request_size, usd, usage.seconds))
+        else:
+            self.steering.called_back(usage.task)
 
     # ---- what others see ------------------------------------------------------------------------------------------
 
@@ -308,6 +370,7 @@ class Run:
             tokens=self.budget.spent.tokens,
             usd=self.usd,
             reserved_usd=dollars(self.budget.reserved.usd),
+            **figures(self.steering),
         )
 
     def finished(self) -> Finished:
@@ -324,6 +387,7 @@ class Run:
             calls=len(self.reported),
             tokens=self.budget.spent.tokens,
             usd=self.usd,
+            **figures(self.steering),
             digest=self.digest,
             at=now(),
         )

@@ -10,10 +10,11 @@ import structlog
 
 from services.producer.adapters.contract import End, Kind, ModelError, Opened
 from services.producer.bill import Bill
-from services.producer.judgements import JudgementParser
+from services.producer.judgements import JudgementParser, SampleParser
 from services.producer.limits import Request
-from services.producer.parse import Parser
+from services.producer.parse import FacetParser, Parser
 from services.producer.producer import Producer
+from services.producer.prompt import version
 from services.producer.publisher import Publisher
 from services.producer.rate_headers import used_up
 from services.producer.retries import MAX_ATTEMPTS, backoff
@@ -69,7 +70,7 @@ class Call:
 
     def usage(self, *, cancelled: bool = False) -> Usage:
         """What the call took and gave. One that broke off after its first attributes is good, with a word of what was wrong."""
-        failed = self._error and not self._publisher.published and not self._parser.judgements
+        failed = self._error and not self._publisher.published and not self._parser.answered
         outcome: Literal["ok", "failed", "cancelled"] = "cancelled" if cancelled else "failed" if failed else "ok"
         return Usage(
             run=self._task.run,
@@ -87,6 +88,15 @@ class Call:
             last_candidate=self._publisher.last,
             rejected=dict(self._parser.rejected),
             judgements=list(self._parser.judgements),
+            kind=self._task.kind,
+            facet=self._task.facet,
+            probe=self._task.probe,
+            tail=self._task.tail,
+            asked=self._task.count,
+            prompt=version(self._task.provider, self._task.kind),
+            facets=list(self._parser.facets),
+            on_topic=list(self._parser.on_topic),
+            off_topic=list(self._parser.off_topic),
             input_tokens=self._bill.input_tokens,
             cached_tokens=self._bill.cached_tokens,
             cache_write_tokens=self._bill.cache_write_tokens,
@@ -222,10 +232,17 @@ class Call:
         self._model = end.model
         if end.error:
             self._note(end.error, "malformed")
-        elif self._parser.rejected and not self._publisher.sent and not self._parser.judgements:
+        elif self._parser.rejected and not self._publisher.sent and not self._parser.answered:
             lines = ", ".join(f"{number} {kind}" for kind, number in self._parser.rejected.most_common(3))
             self._note(f"the answer held nothing that was asked for ({lines})", "malformed")
 
 
 def _parser(task: Task) -> Parser:
-    return JudgementParser(task.pairs) if task.kind == "adjudicate" else Parser(task.count)
+    match task.kind:
+        case "adjudicate":
+            return JudgementParser(task.pairs)
+        case "facets":
+            return FacetParser(task.count)
+        case "judge":
+            return SampleParser(task.sample)
+    return Parser(task.count)

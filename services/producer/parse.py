@@ -6,7 +6,7 @@ from typing import Final
 
 from services.producer.clean import NoAttribute, clean
 from services.producer.raw_items import RawItems
-from shared.messages import Judgement
+from shared.messages import MAX_FACET, MAX_FACETS, Judgement
 
 MAX_BYTES: Final = 256 * 1024
 """Of one answer: some 50 times what the longest list takes. A model that goes on has lost itself."""
@@ -33,6 +33,11 @@ class Parser:
         """Whether more of this answer is of no use: there is enough of it, or it went astray."""
         self.judgements: list[Judgement] = []
         """Those of an answer that judges pairs."""
+        self.facets: list[str] = []
+        """Those of an answer that names the parts of a topic."""
+        self.on_topic: list[int] = []
+        self.off_topic: list[int] = []
+        """Ordinals, of an answer that judges a sample."""
         self.cut = ""
         """In words, how it went astray."""
         self._most = asked * ITEMS_PER_ASKED
@@ -42,6 +47,11 @@ class Parser:
         self._fruitless = 0
         self._shape = ""
         self._alike = 0
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer that is no list held what was asked for."""
+        return bool(self.judgements or self.facets or self.on_topic or self.off_topic)
 
     def feed(self, piece: str) -> list[str]:
         """The attributes that this piece of text completes."""
@@ -105,3 +115,11 @@ class Parser:
 
     def _cut(self, words: str) -> None:
         self.cut, self.full = words, True
+
+
+class FacetParser(Parser):
+    """Reads the parts of a topic out of an answer that comes as a list does; none of it is an attribute."""
+
+    def _keep(self, line: str, found: list[str]) -> None:
+        super()._keep(line, self.facets)
+        self.facets = [facet for facet in self.facets if len(facet) <= MAX_FACET][:MAX_FACETS]

@@ -1,10 +1,14 @@
 """The prompts: text files in `prompts/`, filled with a task. Every prompt carries what the other producers found."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from shared.messages import Task
+from shared.messages import Kind, Task
+
+FILES: dict[Kind, str] = {"list": "chat", "adjudicate": "adjudicate", "facets": "facets", "judge": "judge"}
+"""How the names of the files begin that a prompt is made of."""
 
 
 @cache
@@ -14,21 +18,43 @@ def _template(name: str) -> str:
 
 def chat(task: Task, *, as_json: bool = False) -> str:
     """The prompt for a model that follows instructions, and is given a schema besides or has to write lines."""
+    form = _template(f"{FILES[task.kind]}_{'json' if as_json else 'lines'}.txt").strip()
     if task.kind == "adjudicate":
-        return _adjudicate(task, as_json=as_json)
-    form = _template("chat_json.txt" if as_json else "chat_lines.txt").strip()
+        pairs = "\n".join(f"{number}. {pair.text} | {pair.of_text}" for number, pair in enumerate(task.pairs, start=1))
+        return _template("adjudicate.txt").format(topic=task.topic, pairs=pairs, form=form).strip()
+    if task.kind == "judge":
+        items = "\n".join(f"{number}. {text}" for number, text in enumerate(task.sample.values(), start=1))
+        return _template("judge.txt").format(topic=task.topic, items=items, form=form).strip()
+    return _facets(task, form) if task.kind == "facets" else _list(task, form)
+
+
+def _list(task: Task, form: str) -> str:
     parts = [_template("chat.txt").format(topic=task.topic, count=task.count, form=form).strip()]
     if task.facet:
         parts.append(_template("chat_facet.txt").format(facet=task.facet).strip())
+    if task.tail:
+        parts.append(_template("chat_tail.txt").strip())
     if task.avoid:
         parts.append(_template("chat_avoid.txt").format(avoid="\n".join(task.avoid)).strip())
     return "\n\n".join(parts)
 
 
-def _adjudicate(task: Task, *, as_json: bool) -> str:
-    pairs = "\n".join(f"{number}. {pair.text} | {pair.of_text}" for number, pair in enumerate(task.pairs, start=1))
-    form = _template("adjudicate_json.txt" if as_json else "adjudicate_lines.txt").strip()
-    return _template("adjudicate.txt").format(topic=task.topic, pairs=pairs, form=form).strip()
+def _facets(task: Task, form: str) -> str:
+    what = f"this part of it: {task.facet}" if task.facet else "it"
+    parts = [_template("facets.txt").format(topic=task.topic, count=task.count, what=what, form=form).strip()]
+    if task.avoid:
+        parts.append(_template("facets_avoid.txt").format(avoid="\n".join(task.avoid)).strip())
+    return "\n\n".join(parts)
+
+
+@cache
+def version(provider: str, kind: Kind) -> str:
+    """The hash of the files that a prompt is made of; empty for the random provider, which reads none."""
+    if provider == "random":
+        return ""
+    stem = "completion" if provider == "local" else FILES[kind]
+    names = sorted(f.name for f in (files("services.producer") / "prompts").iterdir() if f.name.startswith(stem))
+    return hashlib.sha256("\n".join(f"{name}\n{_template(name)}" for name in names).encode()).hexdigest()[:12]
 
 
 def completion(task: Task, listed: Sequence[str], max_tokens: int) -> str:

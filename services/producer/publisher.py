@@ -5,6 +5,7 @@ from types import TracebackType
 
 import structlog
 
+from services.producer.prompt import version
 from shared import subjects
 from shared.bus import Bus, BusError
 from shared.messages import Candidate, Task, candidate_id, now
@@ -63,6 +64,8 @@ class Publisher:
             model=self._task.model,
             producer=self._producer,
             facet=self._task.facet,
+            probe=self._task.probe,
+            prompt=version(self._task.provider, self._task.kind),
             at=now(),
         )
 

@@ -234,17 +234,21 @@ async def test_weights_are_kept_on_the_bus(bus: Bus, orchestrator: Orchestrator,
         max_calls=200,
         routing_strategy="weighted",
         routing_config="openai:a:0.5,anthropic:0.3,random:0.2",
+        strategy="none",
     )
     end = await finished(bus, seconds=40)
     calls = Counter({name: counts.calls for name, counts in end.providers.items()})
     assert calls == {"openai": 100, "anthropic": 60, "random": 40}
 
 
+PRIORITY = {"routing_strategy": "priority", "routing_config": "openai,random"}
+
+
 async def test_priority_falls_back_and_returns(bus: Bus, orchestrator: Orchestrator, vendors: dict[str, Vendor]) -> None:
     """While the first fails its pauses grow and the second works; once it answers again the first has it all."""
     first, second = vendors["openai"].join(), vendors["random"].join()
     first.fails = True
-    await start(bus, providers=["openai", "random"], producers=1, routing_strategy="priority", routing_config="openai,random")
+    await start(bus, providers=["openai", "random"], producers=1, strategy="none", **PRIORITY)
     await eventually(lambda: len(second.tasks) > 10)
     first.fails = False
     failed = len(first.tasks)
@@ -321,7 +325,7 @@ async def test_possible_duplicates_are_settled_within_their_share(
     judge, source = vendors["openai"].join(), vendors["random"].join()
     source.texts = lambda task: [f"{name} Department" for name in GREY] + GREY
     await known(bus, judge)
-    await start(bus, providers=["random", "openai"], producers=2, max_calls=120, dedupe="semantic")
+    await start(bus, providers=["random", "openai"], producers=2, max_calls=120, dedupe="semantic", strategy="none")
     end = await finished(bus, seconds=60)
 
     asked = [t for t in judge.tasks if t.kind == "adjudicate"]

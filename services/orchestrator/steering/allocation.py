@@ -1,11 +1,9 @@
 """Which route the next call goes to: in proportion to a power of what it brings for what it costs."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-
-from services.orchestrator.steering.yields import Yields
 
 Objective = Literal["dollars", "seconds", "balanced"]
 
@@ -65,9 +63,12 @@ class Allocation:
         spent.priced = spent.priced and usd is not None
         spent.seconds += seconds
 
-    def choose(self, offers: Sequence[Offer], yields: Yields, held: Collection[str]) -> Offer | None:
-        """The route of the next call among these, given the routes of the calls under way; None to wait for a better one."""
-        values = self.values(offers, yields)
+    def choose(self, offers: Sequence[Offer], brings: Mapping[str, float], held: Collection[str]) -> Offer | None:
+        """The route of the next call, by what a call to each brings and the routes of the calls under way.
+
+        None when no route is free, or to wait for a better one.
+        """
+        values = self.values(offers, brings)
         best = max(values.values(), default=0.0)
         free = [offer for offer in offers if offer.free]
         if self.objective == "dollars":
@@ -81,13 +82,13 @@ class Allocation:
         had = self._spent[route].turns if route in self._spent else 0.0
         return (had + under_way[route] + 0.5) / max(LEAST, value**SHARPNESS)
 
-    def values(self, offers: Sequence[Offer], yields: Yields) -> dict[str, float]:
-        """New attributes that a call to each route brings, for what it costs beside the others."""
+    def values(self, offers: Sequence[Offer], brings: Mapping[str, float]) -> dict[str, float]:
+        """What a call to each route brings, for what it costs beside the others."""
         usd = _relative({o.route: self._usd(o) for o in offers})
         seconds = _relative({o.route: self._seconds(o.route) for o in offers})
         weight = DOLLARS[self.objective]
         cost = {o.route: weight * usd[o.route] + (1 - weight) * seconds[o.route] for o in offers}
-        return {route: yields.of_route(route) / cost[route] for route in cost}
+        return {route: brings[route] / cost[route] for route in cost}
 
     def usd_of(self, route: str) -> float | None:
         """Mean dollars of a call to a route; None when unknown."""

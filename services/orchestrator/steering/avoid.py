@@ -13,6 +13,9 @@ MAX_TOKENS = 600
 CHARACTERS_PER_TOKEN = 3
 """Of names in Latin script, on the safe side; other scripts take up to a token for each byte."""
 
+MAX_BYTES = MAX_TOKENS * CHARACTERS_PER_TOKEN
+"""Of an avoid list with what stands between its names."""
+
 TRACKED = 400
 """Attributes of one scope whose repeats are counted. Only the head of the ranking is ever used, and popular ones return to it
 fast."""

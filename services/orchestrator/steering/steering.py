@@ -8,11 +8,12 @@ from services.orchestrator.steering.allocation import Allocation, Objective, Off
 from services.orchestrator.steering.avoid import AvoidLists
 from services.orchestrator.steering.coverage import Coverage
 from services.orchestrator.steering.facets import WHOLE, Facets
+from services.orchestrator.steering.on_topic import OnTopic
 from services.orchestrator.steering.saturation import Brought, Saturation
 from services.orchestrator.steering.yields import Yields
 
 PROBES = 0.05
-"""Share of the calls that are probes."""
+"""Share of the calls that are probes; the first comes after ten calls, when there is something to tell."""
 
 TAIL_BELOW = 0.5
 """New attributes for each one asked for, below which a prompt asks for what is seldom named: the head is found by then."""
@@ -47,24 +48,25 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A finished call that asked for attributes."""
+class Made:
+    """A call that asks for attributes, and how."""
 
     task: str
     route: str
-    facet: str
-    probe: bool
+    """`<provider>/<model>`."""
+    facet: str = WHOLE
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A finished call that asked for attributes."""
+
+    made: Made
     asked: int
     usd: float | None
     """None when its model has no price."""
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    route: str
-    facet: str
-    probe: bool
 
 
 class Steering:
@@ -80,31 +82,31 @@ class Steering:
         uses_facets = "facets" in wish.parts
         self.facets = Facets(asks=uses_facets and wish.asks_for_facets)
         self.facets.give(wish.facets if uses_facets else ())
-        self._held: dict[str, _Held] = {}
-        self._open: dict[str, tuple[int, int]] = {}
+        self.on_topic = OnTopic()
+        self._held: dict[str, Made] = {}
+        self._open: dict[str, list[int]] = {}
         """New and known attributes of calls that are not reported yet, by task."""
         self._calls: Counter[str] = Counter()
         self._probes: Counter[str] = Counter()
 
     # ---- the fold --------------------------------------------------------------------------------------------------
 
-    def accepted(self, text: str, task: str, facet: str, *, probe: bool) -> None:
-        """Take in a new attribute."""
-        self.coverage.accepted(len(self.avoid), task, probe=probe)
-        self.avoid.accepted(text, facet)
-        new, old = self._open.get(task, (0, 0))
-        self._open[task] = (new + 1, old)
+    def accepted(self, text: str, made: Made) -> None:
+        """Take in a new attribute, and the call that brought it."""
+        self.coverage.accepted(len(self.avoid), made.task, probe=made.probe)
+        self.avoid.accepted(text, made.facet)
+        self.on_topic.accepted(made.route)
+        self._open.setdefault(made.task, [0, 0])[0] += 1
 
-    def repeated(self, index: int, task: str, facet: str, *, probe: bool) -> None:
+    def repeated(self, index: int, made: Made) -> None:
         """Take in that an attribute was produced again; they are numbered from 0."""
-        self.coverage.repeated(index, task, probe=probe)
-        self.avoid.repeated(index, facet)
-        new, old = self._open.get(task, (0, 0))
-        self._open[task] = (new, old + 1)
+        self.coverage.repeated(index, made.task, probe=made.probe)
+        self.avoid.repeated(index, made.facet)
+        self._open.setdefault(made.task, [0, 0])[1] += 1
 
-    def handed_out(self, task: str, route: str, facet: str, *, probe: bool) -> None:
+    def handed_out(self, made: Made) -> None:
         """Take in a call that is under way."""
-        self._held[task] = _Held(route, facet, probe)
+        self._held[made.task] = made
 
     def called_back(self, task: str) -> None:
         """Take in that a call is under way no more: it was not made, or failed."""
@@ -113,17 +115,18 @@ class Steering:
 
     def called(self, call: Called) -> None:
         """Take in a finished call, after the decisions about what it brought."""
-        self._held.pop(call.task, None)
-        new, old = self._open.pop(call.task, (0, 0))
-        self._calls[call.route] += 1
-        self.allocation.called(call.route, call.usd, call.seconds)
-        self.saturation.called(Brought(call.route, call.asked, new, call.usd, call.seconds))
-        if call.probe:
-            self._probes[call.route] += 1
-            self.coverage.called(call.task)
+        made = call.made
+        self._held.pop(made.task, None)
+        new, old = self._open.pop(made.task, (0, 0))
+        self._calls[made.route] += 1
+        self.allocation.called(made.route, call.usd, call.seconds)
+        self.saturation.called(Brought(made.route, call.asked, new, call.usd, call.seconds))
+        if made.probe:
+            self._probes[made.route] += 1
+            self.coverage.called(made.task)
         else:  # a probe is meant to repeat what is known
-            self.yields.called(call.route, call.facet, call.asked, new)
-            self.facets.called(call.facet, new, old)
+            self.yields.called(made.route, made.facet, call.asked, new)
+            self.facets.called(made.facet, new, old)
 
     # ---- what to ask -----------------------------------------------------------------------------------------------
 
@@ -138,7 +141,9 @@ class Steering:
             had = Counter(held) + self.saturation.barren
             return min((o for o in offers if o.free), key=lambda o: had[o.route], default=None)
         worth = [o for o in offers if not self._dry(o.route)]
-        return self.allocation.choose(worth or offers, self.yields, held)
+        worth = worth or list(offers)
+        brings = {o.route: self.yields.of_route(o.route) * self.on_topic.share_of(o.route) for o in worth}
+        return self.allocation.choose(worth, brings, held)
 
     def ask(self, route: str) -> Ask:
         """How to ask this route."""
@@ -147,6 +152,10 @@ class Steering:
         facet = self._facet(route)
         tail = "tail" in self.wish.parts and self.yields.of_pair(route, facet) < TAIL_BELOW
         return Ask(facet=facet, tail=tail, avoid=self.names(facet))
+
+    def sample(self) -> list[int]:
+        """The attributes that a model should judge now, numbered from 0."""
+        return self.on_topic.sample() if "judge" in self.wish.parts else []
 
     def names(self, facet: str) -> list[str]:
         """What a call in a facet is told to avoid."""
@@ -165,9 +174,7 @@ class Steering:
             return False
         held = list(self._held.values())
         calls, probes = self._calls + Counter(h.route for h in held), self._probes + Counter(h.route for h in held if h.probe)
-        if probes.total() >= 1 + PROBES * calls.total():
-            return False
-        return probes[route] <= PROBES * calls[route]
+        return probes.total() + 0.5 <= PROBES * calls.total() and probes[route] <= PROBES * calls[route]
 
     # ---- when to stop ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.orchestrator.steering import Ask, Called, Offer, Steering, Wish
+from services.orchestrator.steering import Called, Made, Offer, Steering, Wish
 from tests.bench.zipf.world import World
 
 SIZE = 20
@@ -65,7 +65,7 @@ def play(
     """Play one run. `change` is called before each call with its number, to change the world under way."""
     rng = np.random.default_rng([seed, 2])
     game = _Game(world, steering(wish), Played())
-    under_way: deque[tuple[str, int, Ask, list[str]]] = deque()
+    under_way: deque[tuple[Made, int, int, list[str]]] = deque()
     issued, committed = 0, 0.0
     routes = {f"model-{m}/zipf": m for m in world.models}
     answered_facets = False
@@ -87,8 +87,9 @@ def play(
             if change:
                 change(issued, world)
             ask = game.steering.ask(offer.route)
-            game.steering.handed_out(task, offer.route, ask.facet, probe=ask.probe)
-            under_way.append((task, model, ask, world.answer(model, SIZE, ask.facet, ask.avoid, rng)))
+            made = Made(task, offer.route, ask.facet, ask.probe)
+            game.steering.handed_out(made)
+            under_way.append((made, model, len(ask.avoid), world.answer(model, SIZE, ask.facet, ask.avoid, rng)))
             committed += world.law.prices[model]
             issued += 1
         if not under_way:
@@ -107,19 +108,19 @@ class _Game:
     """By concept, its place on the list."""
     _usd: float = 0.0
 
-    def finish(self, task: str, model: int, ask: Ask, texts: list[str]) -> None:
+    def finish(self, made: Made, model: int, avoided: int, texts: list[str]) -> None:
         """Take in an answer, as the orchestrator takes in candidates and then the usage."""
         steering, played = self.steering, self.played
         for text in texts:
             concept = self.world.concept(text)
             if concept in self._index:
-                steering.repeated(self._index[concept], task, ask.facet, probe=ask.probe)
+                steering.repeated(self._index[concept], made)
             else:
                 self._index[concept] = len(self._index)
-                steering.accepted(text, task, ask.facet, probe=ask.probe)
+                steering.accepted(text, made)
         price = self.world.law.prices[model]
         seconds = self.world.law.seconds
-        steering.called(Called(task, f"model-{model}/zipf", ask.facet, ask.probe, SIZE, price, seconds))
+        steering.called(Called(made, SIZE, price, seconds))
         self._usd += price
         estimate = steering.coverage.estimate()
         played.unique.append(len(self._index))
@@ -129,8 +130,8 @@ class _Game:
         played.low.append(estimate.low if estimate else 0.0)
         played.high.append(estimate.high if estimate else 1.0)
         played.models.append(model)
-        played.facets.append(ask.facet)
-        played.avoid_names.append(len(ask.avoid))
+        played.facets.append(made.facet)
+        played.avoid_names.append(avoided)
 
     def cut(self) -> Played:
         """What was played until the stop; what came afterwards tells what share of new attributes was still to be had."""
