@@ -2,7 +2,7 @@
 # GNU make 3.81 and POSIX tools, so that it is the same on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs run test test-containers bench lint lock clean
+.PHONY: help setup up down status logs keys run test test-containers bench lint lock clean
 .PHONY: compose-up compose-down cluster-up cluster-down
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -37,6 +37,9 @@ status: .venv/installed ## Show each service, its process and its health
 logs: .venv/installed ## Follow the logs of all services
 	@$(LAUNCHER) logs
 
+keys: .venv/installed ## Make the keys of the bus that are not there: make keys ARGS="--rotate gateway" makes one anew
+	@$(LAUNCHER) keys $(ARGS)
+
 run: .venv/installed ## Make one list in this terminal: make run TOPIC="Paris attractions" ARGS="--provider random"
 	@if [ -z "$$TOPIC" ]; then echo 'Name a topic: make run TOPIC="Paris attractions"' >&2; exit 2; fi; \
 	exec $(BIN)/python -m services.orchestrator --topic="$$TOPIC" $(ARGS)
@@ -46,7 +49,7 @@ compose-up: ## Build the images and start everything in containers
 	@echo "Chorus is up: http://$${GATEWAY_LISTEN:-127.0.0.1:8080} asks for the token in var/secrets/gateway_token"
 
 compose-down: ## Stop the containers; what they stored stays
-	@deploy/compose down
+	@COMPOSE_PROFILES=openai,anthropic,gemini,local,random deploy/compose down
 
 cluster-up: .venv/installed ## Start three nats-servers that hold every stream three times, and print how to use them
 	@deploy/cluster/cluster up

@@ -70,6 +70,28 @@ def provision(*, replicas: int | None = None) -> int:
 
 
 @app.command
+def keys(*, rotate: str = "", folder: Where = VAR) -> int:
+    """Make the keys of all roles that have none.
+
+    Parameters
+    ----------
+    rotate
+        A role whose key is made anew; start the server and the role's services again, and the old one is worth nothing.
+    """
+    from services.launcher.errors import StartError
+    from services.launcher.keys import make
+
+    where = Folder(folder.absolute()).keys
+    try:
+        made = make(where, rotate)
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{where}: {', '.join(made) if made else 'every role has its key'}\n")
+    return 0
+
+
+@app.command
 def run(
     *,
     services: str,

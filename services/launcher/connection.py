@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from services.launcher.errors import StartError
-from shared.bus import Bus, BusError, connect
+from shared.bus import Access, Bus, BusError, connect
 from shared.service import Settings
 
 CONNECT_SECONDS = 10.0
@@ -19,11 +19,11 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
     """On how many servers of a cluster each stream is kept; by default as many as it is now, and 1 when it is new."""
 
 
-async def reach(url: str) -> Bus:
+async def reach(url: str, access: Access) -> Bus:
     """Connect to NATS. Raises StartError when it does not let us in within `CONNECT_SECONDS`."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await connect(url, "launcher")
+            return await connect(url, "launcher", access)
     except TimeoutError as error:
         hint = "Start it, or leave NATS_URL out to have one started"
         raise StartError(f"No NATS lets us in at the address in NATS_URL within {CONNECT_SECONDS:g} s. {hint}") from error

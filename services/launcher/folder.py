@@ -35,6 +35,8 @@ class StackReport(msgspec.Struct, frozen=True):
     providers: tuple[str, ...]
     ready: bool
     children: tuple[ChildReport, ...]
+    repaired: tuple[str, ...] = ()
+    """What of the log was found damaged, and what was done, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Folder:
     @property
     def nats(self) -> Path:
         return self.root / "nats"
+
+    @property
+    def keys(self) -> Path:
+        """Of the stack's own NATS."""
+        return self.root / "keys"
 
     @property
     def lock(self) -> Path:

@@ -7,12 +7,11 @@ import sysconfig
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services.launcher import keys
 from services.launcher.children import Child, Program
 from services.launcher.errors import StartError
-from services.launcher.folder import PROJECT, Folder
+from services.launcher.folder import Folder
 from services.launcher.probes import fetch
-
-CONFIG = PROJECT / "deploy" / "nats" / "nats.conf"
 
 NAME = "nats"
 
@@ -28,23 +27,27 @@ def program(folder: Folder, port: int = -1, http_port: int = -1) -> Program:
     listen = ["--addr", "127.0.0.1", "--port", str(port), "--http_port", str(http_port)]
     keep = ["--store_dir", str(folder.nats), "--ports_file_dir", str(folder.nats)]
     probe = f"http://127.0.0.1:{http_port}/healthz" if http_port > 0 else ""
-    return Program(NAME, (str(_binary()), "--config", str(CONFIG), *listen, *keep), probe=probe, watches_parent=False)
+    config = folder.nats / "config" / keys.SECURED
+    return Program(NAME, (str(_binary()), "--config", str(config), *listen, *keep), probe=probe, watches_parent=False)
 
 
 async def start(child: Child, folder: Folder) -> str:
     """Start the server and return its address once it listens; a later start of the child uses the same ports.
 
-    Raises StartError when it ends instead, or when it would lose acknowledged messages in a power cut.
+    Its keys are made if there are none. Raises StartError when it ends instead, or when it would lose acknowledged messages
+    in a power cut.
     """
     for stale in folder.nats.glob("*.ports"):
         stale.unlink()
+    keys.make(folder.keys)
+    keys.assemble(folder.keys, folder.nats / "config")
     child.start()
     ports = await _ports(child, folder)
     url, monitor = ports["nats"][0], ports["monitoring"][0]
     child.program = program(folder, urlsplit(url).port or 0, urlsplit(monitor).port or 0)
     status, body = await fetch(f"{monitor}/jsz?config=true")
     if status != 200 or not json.loads(body)["config"].get("sync_always"):
-        raise StartError(f"nats-server does not write through to disk (sync_interval: always); see {CONFIG}")
+        raise StartError(f"nats-server does not write through to disk (sync_interval: always); see {keys.CONFIG}")
     return str(url)
 
 

@@ -5,6 +5,7 @@ import sys
 
 from services.launcher.connection import StreamSettings, make_streams, reach
 from services.launcher.errors import StartError
+from shared.roles import PROVISION
 from shared.service import environment, load
 
 
@@ -19,7 +20,7 @@ def provision(replicas: int | None) -> int:
 
 
 async def _provision(settings: StreamSettings) -> None:
-    bus = await reach(settings.nats_url)
+    bus = await reach(settings.nats_url, settings.access(PROVISION))
     try:
         await make_streams(bus, settings.stream_replicas)
     finally:

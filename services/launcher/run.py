@@ -43,12 +43,21 @@ def _supervise(folder: Folder, services: str, parent_stdin: bool, choices: dict[
         if parent_stdin:
             os.environ[SUPERVISED] = "1"
         stop_on_signals(stopping)
-        await Supervisor(stack, folder).run(stopping, lambda nats_url: _say({"ready": True, "nats_url": nats_url}))
+        supervisor = Supervisor(stack, folder)
+        await supervisor.run(stopping, lambda nats_url: _say(_ready(nats_url, supervisor.stack.keys)))
 
     import uvloop
 
     uvloop.run(main())
     return 0
+
+
+def _ready(nats_url: str, folder: Path | None) -> dict[str, object]:
+    """What the caller needs to get onto the bus, as a client."""
+    from services.launcher import keys
+    from shared.roles import GATEWAY
+
+    return {"ready": True, "nats_url": nats_url, "keys": keys.variables(folder, GATEWAY) if folder else {}}
 
 
 def _redirect_errors(path: Path) -> None:

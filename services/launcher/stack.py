@@ -4,14 +4,17 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
+from services.launcher import keys
 from services.launcher.children import Program
 from services.launcher.connection import StreamSettings
 from services.launcher.elastic import MAX_PRODUCERS, Demand
 from services.launcher.errors import StartError
+from shared import roles
 from shared.providers import PROVIDERS, resolve
 from shared.service import SUPERVISED, environment, load
 
@@ -19,6 +22,8 @@ NATS = "nats"
 GATEWAY = "gateway"
 LOCAL_MODEL = "local-model"
 SERVICES = (NATS, "orchestrator", "recorder", GATEWAY)
+WRITERS = ("orchestrator", "recorder")
+"""Of the log, and of its second copy."""
 
 METRICS_PORTS = {"orchestrator": 9101, "recorder": 9102, LOCAL_MODEL: 9103}
 """Where Prometheus finds each service's numbers; the gateway's are on its own port."""
@@ -37,6 +42,8 @@ class LauncherSettings(StreamSettings, frozen=True, kw_only=True):
     producers: Annotated[int, Meta(ge=0, le=MAX_PRODUCERS)] = 3
     """Kept ready for runs, over all providers; runs that ask for more get more."""
     provider: str = "env"
+    nats_keys: str = ""
+    """Folder of the roles' keys on a NATS that is joined and has our permissions; a NATS of the stack's own has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +65,23 @@ class Stack:
     """Whether the services serve their numbers, on ports that are known beforehand."""
     replicas: int | None = None
     """On how many servers each stream is kept; None: as it is."""
+    keys: Path | None = None
+    """Folder of the roles' keys; None on a NATS without."""
+    one_run: bool = False
+    """Whether the recorder writes one run only, and then no second copy of the log."""
 
     @property
     def has_nats(self) -> bool:
         return NATS in self.services
 
+    @property
+    def guards_log(self) -> bool:
+        """Whether the log is compared with its second copy: both are ours, so nobody writes to them meanwhile."""
+        return not self.one_run and set(WRITERS) <= set(self.services)
+
     def service(self, name: str, nats_url: str) -> Program:
         """The program of the orchestrator, recorder or gateway."""
-        variables = self._variables(nats_url, METRICS_PORTS.get(name, 0))
+        variables = self._variables(nats_url, name, METRICS_PORTS.get(name, 0))
         probe = ""
         if name == GATEWAY:
             # HOST is ours to say: some shells set it to the machine's name, and the stack is for this machine alone.
@@ -75,18 +91,25 @@ class Stack:
 
     def producer(self, provider: str, number: int, nats_url: str) -> Program:
         metrics_port = FIRST_PRODUCER_METRICS_PORT + 100 * PROVIDERS.index(provider) + number - 1
-        variables = self._variables(nats_url, metrics_port) | {"LOCAL_MODEL_URL": self.local_model_url}
+        role = roles.producer(provider)
+        variables = self._variables(nats_url, role, metrics_port) | {"LOCAL_MODEL_URL": self.local_model_url}
         command = _python("services.producer", "--provider", provider)
-        return Program(f"producer-{provider}-{number}", command, variables, service=f"producer-{provider}")
+        return Program(f"{role}-{number}", command, variables, service=role)
+
+    def repair(self, nats_url: str) -> Program:
+        """What compares the log with its second copy, and ends."""
+        variables = self._variables(nats_url, roles.REPAIR, 0) | {SUPERVISED: ""}
+        return Program(roles.REPAIR, _python("services.recorder", "repair"), variables)
 
     def local_model(self, nats_url: str) -> Program:
         command = _python("services.local_model", "--port", str(self.local_model_port))
-        variables = self._variables(nats_url, METRICS_PORTS[LOCAL_MODEL])
+        variables = self._variables(nats_url, LOCAL_MODEL, METRICS_PORTS[LOCAL_MODEL])
         return Program(LOCAL_MODEL, command, variables, service=LOCAL_MODEL)
 
-    def _variables(self, nats_url: str, metrics_port: int) -> dict[str, str]:
+    def _variables(self, nats_url: str, role: str, metrics_port: int) -> dict[str, str]:
         port = metrics_port if self.metrics else 0  # said also when it is 0: one port in our own environment is not for all
-        return {"NATS_URL": nats_url, "LOG_LEVEL": self.log_level, "METRICS_PORT": str(port), SUPERVISED: "1"}
+        own = {"NATS_URL": nats_url, "LOG_LEVEL": self.log_level, "METRICS_PORT": str(port), SUPERVISED: "1"}
+        return own | (keys.variables(self.keys, role) if self.keys else {})
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -128,6 +151,8 @@ def chosen(
         log_level=settings.log_level,
         metrics=metrics,
         replicas=settings.stream_replicas,
+        keys=Path(settings.nats_keys).absolute() if settings.nats_keys else None,
+        one_run=bool(variables.get("RECORD_RUN")),
     )
 
 

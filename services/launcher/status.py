@@ -6,6 +6,7 @@ import sys
 from services.launcher.folder import Folder, StackReport
 from services.launcher.locks import holder
 from shared.bus import connect
+from shared.roles import PROVISION
 
 ANSWER_SECONDS = 2.0
 """How long a service may take to answer before it is called silent."""
@@ -17,7 +18,7 @@ def status(folder: Folder) -> int:
     if report is None:
         sys.stdout.write("Chorus is not running. Start it with: make up\n")
         return 1
-    answering = asyncio.run(_answering(report))
+    answering = asyncio.run(_answering(folder, report))
     sys.stdout.write(f"{'SERVICE':<22}{'PID':>8}  {'STATE':<10}{'RESTARTS':>8}\n")
     for child in report.children:
         state = "silent" if child.state == "ready" and child.name not in answering else child.state
@@ -27,14 +28,14 @@ def status(folder: Folder) -> int:
     return 0 if len(answering) == len(report.children) else 1
 
 
-async def _answering(report: StackReport) -> set[str]:
+async def _answering(folder: Folder, report: StackReport) -> set[str]:
     """Names of the children that answer now."""
     from services.launcher.readiness import ready_now
-    from services.launcher.tap import address
+    from services.launcher.tap import access_of, address
 
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            bus = await connect(address(report), "launcher-status")
+            bus = await connect(address(report), "launcher-status", access_of(folder, report, PROVISION))
     except TimeoutError:
         return set()
     try:

@@ -1,21 +1,24 @@
 """Runs one stack: starts it, keeps it running, matches its producers to the runs, stops it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
-from services.launcher import elastic, nats_server
+from services.launcher import elastic, keys, nats_server
 from services.launcher.children import Program
 from services.launcher.connection import make_streams, reach
 from services.launcher.errors import StartError
 from services.launcher.fleet import Fleet
 from services.launcher.folder import Folder, StackReport
 from services.launcher.log_files import trim
+from services.launcher.log_guard import LogGuard
 from services.launcher.producers import Producers
 from services.launcher.readiness import RollCall, is_ready
-from services.launcher.stack import GATEWAY, LOCAL_MODEL, NATS, Stack
-from shared.bus import Bus, connect
+from services.launcher.stack import GATEWAY, LOCAL_MODEL, NATS, WRITERS, Stack
+from shared.bus import Access, Bus, connect
+from shared.roles import PROVISION
 from shared.service import end, environment
 
 READY_SECONDS = 60.0
@@ -38,12 +41,15 @@ class Supervisor:
     """One stack in one folder. Expects that this process holds the folder's lock."""
 
     def __init__(self, stack: Stack, folder: Folder) -> None:
-        self._stack = stack
+        self.stack = replace(stack, keys=folder.keys) if stack.has_nats else stack
         self._folder = folder
         self._fleet = Fleet(folder)
         self._nats_url = stack.join
+        self._access = Access()
         self._ready = asyncio.Event()
         self._producers = Producers(self._fleet, self._producer, environment())
+        self._guard: LogGuard | None = None
+        """None where no second copy of the log is kept."""
 
     async def run(self, stopping: asyncio.Event, announce: Callable[[str], None]) -> None:
         """Run the stack until `stopping`; `announce` is called once with the address of NATS when all is ready.
@@ -63,16 +69,19 @@ class Supervisor:
             work.result()
 
     async def _work(self, announce: Callable[[str], None]) -> None:
-        if self._stack.has_nats:
-            server = self._fleet.add(nats_server.program(self._folder, self._stack.nats_port))
+        if self.stack.has_nats:
+            server = self._fleet.add(nats_server.program(self._folder, self.stack.nats_port))
             self._nats_url = await nats_server.start(server, self._folder)
-        bus = await reach(self._nats_url)
+        self._access = keys.access(self.stack.keys, PROVISION, environment().get("NATS_CA", ""))
+        bus = await reach(self._nats_url, self._access)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._attend(bus))
                 tasks.create_task(self._trim_logs())
                 await self._begin(bus)
                 announce(self._nats_url)
+                if self._guard and self.stack.has_nats:
+                    tasks.create_task(self._guard.watch(self._fleet.children[NATS]))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
@@ -80,11 +89,19 @@ class Supervisor:
 
     async def _begin(self, bus: Bus) -> None:
         """Start everything and wait until it is ready."""
-        for name in self._stack.services:
+        guarded = self.stack.guards_log
+        for name in self.stack.services:
             if name != NATS:
-                self._fleet.add(self._stack.service(name, self._nats_url)).start()
+                child = self._fleet.add(self.stack.service(name, self._nats_url))
+                if name not in WRITERS or not guarded:
+                    child.start()
         await self._match([])
-        await make_streams(bus, self._stack.replicas)  # while the children load, which takes longer
+        await make_streams(bus, self.stack.replicas)  # while the children load, which takes longer
+        if guarded:
+            self._guard = LogGuard(self._folder, self.stack.repair(self._nats_url), self._while_nobody_writes)
+            await self._guard.repair()
+            for name in WRITERS:
+                self._fleet.children[name].start()
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._ready.wait()
@@ -92,11 +109,21 @@ class Supervisor:
             silent = ", ".join(c.program.name for c in self._fleet.children.values() if c.state != "ready")
             raise StartError(f"not ready after {READY_SECONDS:g} s: {silent}; see {self._folder.logs}") from error
 
+    async def _while_nobody_writes(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something to the log while neither orchestrator nor recorder runs."""
+        programs = [self._fleet.children[name].program for name in WRITERS]
+        await self._fleet.remove(WRITERS)
+        try:
+            await work()
+        finally:
+            for program in programs:
+                self._fleet.add(program).start()
+
     async def _match(self, demands: list[elastic.Demand]) -> None:
         """Have as many producers as the runs want, and the local model when it is."""
-        counts = elastic.wanted(self._stack.base, demands)
-        if counts.get("local") and self._stack.local_model_port and LOCAL_MODEL not in self._fleet.children:
-            self._fleet.add(self._stack.local_model(self._nats_url)).start()
+        counts = elastic.wanted(self.stack.base, demands)
+        if counts.get("local") and self.stack.local_model_port and LOCAL_MODEL not in self._fleet.children:
+            self._fleet.add(self.stack.local_model(self._nats_url)).start()
         await self._producers.match(counts)
 
     async def _attend(self, bus: Bus) -> None:
@@ -112,7 +139,7 @@ class Supervisor:
                 await end(work)
                 await bus.close()
             log.warning("bus.closed", hint="connecting anew")
-            bus = await connect(self._nats_url, "launcher")
+            bus = await connect(self._nats_url, "launcher", self._access)
 
     async def _watch(self, bus: Bus) -> None:
         """Note which children have become ready, and keep `stack.json` up to date."""
@@ -158,14 +185,15 @@ class Supervisor:
             await asyncio.to_thread(trim, self._folder)
 
     def _producer(self, provider: str, number: int) -> Program:
-        return self._stack.producer(provider, number, self._nats_url)
+        return self.stack.producer(provider, number, self._nats_url)
 
     def _report(self) -> StackReport:
-        dashboard = f"http://localhost:{self._stack.port}" if GATEWAY in self._stack.services else ""
+        dashboard = f"http://localhost:{self.stack.port}" if GATEWAY in self.stack.services else ""
         return StackReport(
-            nats_url=self._nats_url if self._stack.has_nats else "",
+            nats_url=self._nats_url if self.stack.has_nats else "",
             dashboard=dashboard,
-            providers=self._stack.base.providers,
+            providers=self.stack.base.providers,
             ready=self._ready.is_set(),
             children=self._fleet.reports(),
+            repaired=self._guard.said if self._guard else (),
         )

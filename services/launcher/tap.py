@@ -3,10 +3,14 @@
 import asyncio
 import re
 import sys
+from pathlib import Path
 
+from services.launcher import keys
 from services.launcher.folder import Folder, StackReport
 from services.launcher.locks import holder
-from shared.bus import connect
+from services.launcher.stack import LauncherSettings
+from shared.bus import Access, connect
+from shared.roles import TAP
 from shared.service import Settings, environment, load
 
 SUBJECT = re.compile(r"[A-Za-z0-9_$*>-]+(\.[A-Za-z0-9_$*>-]+)*")
@@ -18,19 +22,27 @@ def address(report: StackReport) -> str:
     return report.nats_url or load(Settings, environment()).nats_url
 
 
+def access_of(folder: Folder, report: StackReport | None, role: str) -> Access:
+    """How to get onto the stack's NATS, or that of NATS_URL, in this role."""
+    settings = load(LauncherSettings, environment())
+    if report and report.nats_url:
+        return keys.access(folder.keys, role, settings.nats_ca)
+    return keys.access(Path(settings.nats_keys), role, settings.nats_ca) if settings.nats_keys else settings.access(role)
+
+
 def tap(folder: Folder, subject: str) -> int:
     """Print each message on a subject, wildcards allowed, until Ctrl-C."""
     if not SUBJECT.fullmatch(subject) or len(subject) > 256:
         sys.stderr.write(f"{subject[:80]!r} is no subject; try 'attributes.>' or 'control.>'\n")
         return 1
     report = folder.read_report() if holder(folder.lock) is not None else None
-    url = address(report) if report else load(Settings, environment()).nats_url
-    asyncio.run(_print_messages(url, subject))
+    settings = load(LauncherSettings, environment())
+    asyncio.run(_print_messages(address(report) if report else settings.nats_url, access_of(folder, report, TAP), subject))
     return 0
 
 
-async def _print_messages(url: str, subject: str) -> None:
-    bus = await connect(url, "launcher-tap")
+async def _print_messages(url: str, access: Access, subject: str) -> None:
+    bus = await connect(url, "launcher-tap", access)
     try:
         subscription = await bus.client.subscribe(subject)
         await bus.client.flush()  # now the server has it: what is said from here on is seen

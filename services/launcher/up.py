@@ -39,7 +39,8 @@ def up(folder: Folder, *, provider: str | None, producers: int | None, port: int
     report = folder.read_report()
     if report is None:
         return _fail(f"It stopped as soon as it was ready; see {folder.log('launcher')}")
-    _describe(report, chose_local=stack.base.providers == ("local",) and (provider or environment().get("PROVIDER")) != "local")
+    no_key = stack.base.providers == ("local",) and (provider or environment().get("PROVIDER")) != "local"
+    _describe(folder, report, chose_local=no_key)
     return 0
 
 
@@ -92,11 +93,14 @@ def _already_running(folder: Folder) -> int:
     return _fail("Chorus is already running but not everything in it is ready: see make status. Start afresh: make down up")
 
 
-def _describe(report: StackReport, chose_local: bool) -> None:
+def _describe(folder: Folder, report: StackReport, chose_local: bool) -> None:
     _say(f"Chorus is up: {report.dashboard}")
     _say(f"  providers  {', '.join(report.providers)}" + (" (no key is set: the local model answers)" if chose_local else ""))
     server = f"-s {report.nats_url} " if report.nats_url and not report.nats_url.endswith(f":{NATS_PORT}") else ""
-    _say(f"  listen     nats sub {server}'attributes.>'    or without that tool: .venv/bin/launcher tap")
+    key = f"--nkey {os.path.relpath(folder.keys / 'tap.nk')} " if report.nats_url else ""
+    _say(f"  listen     nats sub {server}{key}'attributes.>'    or without that tool: .venv/bin/launcher tap")
+    for sentence in report.repaired:
+        _say(f"  repaired   {sentence}")
     _say("  look       make status, make logs")
     _say("  stop       make down")
 

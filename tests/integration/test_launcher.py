@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.launcher import producers
+from services.launcher import keys, producers
 from services.launcher.children import Child, Program
 from services.launcher.elastic import Demand
 from services.launcher.errors import StartError
@@ -27,8 +27,9 @@ from services.launcher.probes import fetch
 from services.launcher.stack import NATS, Stack
 from services.launcher.supervisor import Supervisor
 from shared import streams
-from shared.bus import bucket_key, connect
+from shared.bus import Bus, bucket_key, connect
 from shared.messages import RunSpec, RunState, Status
+from shared.roles import ORCHESTRATOR
 from tests.conftest import NatsServer, eventually
 
 STAND_IN = """
@@ -87,6 +88,7 @@ class Running:
 
     def __init__(self, stack: Stack, folder: Folder) -> None:
         self.folder = folder
+        self.has_nats = stack.has_nats
         self.url = ""
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(Supervisor(stack, folder).run(self._stopping, self._announced))
@@ -112,9 +114,13 @@ class Running:
     def states(self) -> dict[str, str]:
         return {name: child.state for name, child in self.children().items()}
 
+    async def connect(self) -> Bus:
+        """As the orchestrator, unless the NATS is somebody else's."""
+        return await connect(self.url, "test", keys.access(self.folder.keys if self.has_nats else None, ORCHESTRATOR))
+
     async def tell(self, run: str, status: Status, providers: tuple[str, ...], producers: int) -> None:
         """Say where a run stands, as the orchestrator does."""
-        bus = await connect(self.url, "test")
+        bus = await self.connect()
         spec = RunSpec(topic="Test", providers=providers, producers=producers)
         await bus.publish(bucket_key("RUNS", run), RunState(run=run, spec=spec, status=status))
         await bus.close()
@@ -154,7 +160,7 @@ async def test_a_stack_is_announced_when_all_answer_and_leaves_nothing_behind(la
     it = await launch(stack_of(StandIns, NATS, "orchestrator", "recorder", producers=2)).ready()
     await eventually(lambda: set(it.states().values()) == {"ready"})
     assert sorted(it.states()) == ["nats", "orchestrator", "producer-random-1", "producer-random-2", "recorder"]
-    bus = await connect(it.url, "test")
+    bus = await it.connect()
     assert await bus.provisioned()
     await bus.close()
 
@@ -171,7 +177,7 @@ async def test_what_was_stored_is_there_at_the_next_start(launch: Launch) -> Non
 
     second = await launch(stack_of(StandIns, NATS, producers=0)).ready()
 
-    bus = await connect(second.url, "test")
+    bus = await second.connect()
     assert await bus.last("KV_RUNS", bucket_key("RUNS", "run-1"))
     await bus.close()
 
@@ -197,7 +203,7 @@ async def test_a_killed_server_comes_back_where_it_was(launch: Launch) -> None:
     await eventually(lambda: it.children()["nats"].restarts == 1)
     await eventually(lambda: set(it.states().values()) == {"ready"})
     async with asyncio.timeout(10):
-        bus = await connect(it.url, "test")
+        bus = await it.connect()
     assert await bus.last("KV_RUNS", bucket_key("RUNS", "run-1"))
     await bus.close()
     assert it.children()["producer-random-1"].pid == producer
@@ -256,7 +262,7 @@ async def test_a_provider_without_a_key_is_not_started_and_said_once(launch: Lau
 
 async def test_an_unreadable_run_state_is_passed_over(launch: Launch) -> None:
     it = await launch(stack_of(StandIns, NATS)).ready()
-    bus = await connect(it.url, "test")
+    bus = await it.connect()
     await bus.client.jetstream().publish(bucket_key("RUNS", "odd"), b"\xff not json")
     await bus.close()
 
@@ -315,9 +321,9 @@ async def test_the_server_keeps_what_it_acknowledged_within_the_projects_bounds(
 async def test_a_server_that_would_lose_what_it_acknowledged_is_refused(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = tmp_path / "careless.conf"
-    config.write_text("jetstream {}")
-    monkeypatch.setattr("services.launcher.nats_server.CONFIG", config)
+    (tmp_path / "careless").mkdir()
+    (tmp_path / "careless" / "secured.conf").write_text("jetstream {}")
+    monkeypatch.setattr("services.launcher.keys.CONFIG", tmp_path / "careless")
     server = Child(program(folder), folder, lambda: None)
     try:
         with pytest.raises(StartError, match="sync_interval"):

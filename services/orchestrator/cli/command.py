@@ -16,7 +16,7 @@ from services.orchestrator.cli.stack import Stack, StackError
 from services.orchestrator.prices import Prices, missing_line
 from services.orchestrator.routing import Route
 from shared import providers, streams, subjects
-from shared.bus import Bus, BusError, Missing, connect, decode
+from shared.bus import Access, Bus, BusError, Missing, connect, decode
 from shared.messages import (
     Accepted,
     ChangeRun,
@@ -29,6 +29,7 @@ from shared.messages import (
     StartRun,
     new_run_id,
 )
+from shared.roles import GATEWAY
 from shared.service import Settings, end, environment, start_logging
 
 ASK_SECONDS = 20.0
@@ -159,7 +160,7 @@ class _Session:
         showing = asyncio.ensure_future(self._show_logs(stack))
         in_order = False
         try:
-            bus = await connect(stack.nats_url, "cli")
+            bus = await connect(stack.nats_url, "cli", self._access(stack.keys))
             try:
                 done = await self._until_done(stack, bus)
             finally:
@@ -170,6 +171,12 @@ class _Session:
             await stack.stop(keep_logs=not in_order)  # an error names the folder of the logs
             showing.cancel()
 
+    def _access(self, keys: dict[str, str]) -> Access:
+        """A client's: with the keys of the stack, or those of our own settings on a NATS that was joined."""
+        nkey = keys.get("NATS_NKEY", self._settings.nats_nkey)
+        known = keys.get("ORCHESTRATOR_KEY", self._settings.orchestrator_key)
+        return Access(GATEWAY, nkey, self._settings.nats_ca, known)
+
     def _on_signal(self) -> None:
         (self._aborted if self._interrupted.is_set() else self._interrupted).set()
 
@@ -177,7 +184,7 @@ class _Session:
         """The services to start, and how many producers: on a bus of one's own only what is not there."""
         if self._joined is None:
             return ["nats", "orchestrator", "recorder"], self._spec.producers
-        bus = await connect(self._joined, "cli")
+        bus = await connect(self._joined, "cli", self._access({}))
         try:
             services = ["recorder"]  # its own one, for the folder that was asked for
             try:

@@ -27,6 +27,7 @@ class StackError(Exception):
 class _Ready(msgspec.Struct):
     ready: bool
     nats_url: str = ""
+    keys: dict[str, str] = {}
     error: str = ""
 
 
@@ -37,6 +38,8 @@ class Stack:
         self._process = process
         self.folder = folder
         self.nats_url = ""
+        self.keys: dict[str, str] = {}
+        """Variables by which a client gets onto the bus of the stack."""
 
     @classmethod
     async def start(cls, services: Sequence[str], providers: Sequence[str], producers: int, more: dict[str, str]) -> "Stack":
@@ -54,13 +57,14 @@ class Stack:
         )
         self = cls(process, folder)
         try:
-            self.nats_url = await self._wait_until_ready()
+            answer = await self._wait_until_ready()
+            self.nats_url, self.keys = answer.nats_url, answer.keys
         except BaseException:
             await self.stop(keep_logs=True)
             raise
         return self
 
-    async def _wait_until_ready(self) -> str:
+    async def _wait_until_ready(self) -> _Ready:
         assert self._process.stdout is not None  # noqa: S101  # opened as a pipe above
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), READY_SECONDS)
@@ -72,7 +76,7 @@ class Stack:
             raise StackError(f"the launcher ended without a word; see {self.folder}/log") from None
         if not answer.ready:
             raise StackError(answer.error)
-        return answer.nats_url
+        return answer
 
     async def ended(self) -> None:
         """Return never while the services run; raise StackError when the launcher is gone."""
