@@ -11,6 +11,7 @@ from shared.metrics import Counter, Gauge
 
 ENTRIES = Counter("chorus_recorded_entries", "Entries of the log written to files", "kind")
 MALFORMED = Counter("chorus_recorded_entries_malformed", "Entries of the log that could not be read")
+DAMAGED = Counter("chorus_log_damaged", "Places where the log differs from its copy, its own digests or a run's end", "what")
 REPAIRED = Counter("chorus_files_repaired", "Files that did not agree with the log, set aside and written anew from it")
 LAG = Gauge("chorus_recorder_lag_seconds", "From the newest recorded decision to its being in the files; 0 when all are")
 

@@ -124,4 +124,5 @@ def _append(copy: LogCopy, batch: list[Stored]) -> LogCopy | None:
 
 def _keep_for_repair(error: Diverged) -> None:
     """The copy may be the only place where something still stands: it is left as it is."""
+    metrics.DAMAGED.add("copy")
     log.error("recorder.log_and_copy_differ", error=str(error), hint="stop orchestrator and recorder, then: recorder repair")

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from services.recorder import metrics
 from services.recorder.absorbed import Absorbed, AbsorbedTexts
 from services.recorder.folder import Folder
 from services.recorder.metadata import Metadata, ProviderRecord, seconds_between
@@ -171,9 +172,11 @@ class Recording:
     def _check(self, accepted: Accepted) -> None:
         """Say so when the log lacks an entry or holds a changed one, then go on with what it says."""
         if accepted.ordinal != self._last_ordinal + 1:
+            metrics.DAMAGED.add("gap")
             log.error("recording.gap", run=self.run, expected=self._last_ordinal + 1, found=accepted.ordinal)
         digest = next_digest(self._metadata.digest, accepted.text)
         if accepted.digest not in ("", digest):
+            metrics.DAMAGED.add("digest")
             log.error("recording.digest_differs", run=self.run, ordinal=accepted.ordinal)
         self._last_ordinal = accepted.ordinal
         self._metadata.digest = accepted.digest or digest
@@ -181,6 +184,7 @@ class Recording:
     def _compare(self, finished: Finished) -> None:
         counted = (self._metadata.accepted, self._metadata.duplicates, self._metadata.digest)
         if counted != (finished.accepted, finished.duplicates, finished.digest):
+            metrics.DAMAGED.add("end")
             log.error(
                 "recording.differs_from_run",
                 run=self.run,
