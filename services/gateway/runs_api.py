@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.answers import json_answer
+from services.gateway.live_producers import default_providers
 from services.gateway.problems import Problem
 from services.gateway.query import number
 from services.gateway.request_body import read_body, read_object
@@ -19,7 +20,6 @@ from services.gateway.view import NO_ORCHESTRATOR, View
 from shared import subjects, traces
 from shared.bus import Bus, BusError, Malformed, Missing, decode
 from shared.messages import ChangeRun, Forecast, ForecastRun, Refusal, RunSpec, RunState, StartRun, new_run_id
-from shared.providers import resolve
 from shared.subjects import key_token
 
 LISTED = 100
@@ -65,7 +65,7 @@ async def start_run(request: Request) -> Response:
 async def _start(request: Request) -> RunState:
     view = view_of(request)
     key = request.headers.get("idempotency-key")
-    spec = _spec(await read_object(request), variables_of(request))
+    spec = _spec(await read_object(request), variables_of(request), view_of(request))
     # Named here, so that an orchestrator that was asked twice starts one.
     run = new_run_id() if key is None else _run_of_key(key)
     known = await view.find_run(run) if key is not None else None
@@ -78,7 +78,7 @@ async def _start(request: Request) -> RunState:
 async def forecast_run(request: Request) -> Response:
     """`POST /api/forecast`: what a run would take, estimated by the orchestrator; nothing is started."""
     view = view_of(request)
-    spec = _spec(await read_object(request), variables_of(request))
+    spec = _spec(await read_object(request), variables_of(request), view_of(request))
     return json_answer(_answer(Forecast, await _ask(view, subjects.FORECAST_RUN, ForecastRun(spec=spec), "")))
 
 
@@ -112,7 +112,7 @@ def _run_of_key(key: str) -> str:
     return key if RUN_ID.fullmatch(key) else f"key-{key_token(key)}"
 
 
-def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:
+def _spec(fields: dict[str, Any], variables: Mapping[str, str], view: View) -> RunSpec:
     """What a user asks for. Raises Problem for a field that does not exist: a misspelt limit would be no limit."""
     unknown = [name for name in fields if name not in FIELDS]
     if unknown:
@@ -120,7 +120,7 @@ def _spec(fields: dict[str, Any], variables: Mapping[str, str]) -> RunSpec:
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         if "providers" not in given:
-            given["providers"] = resolve("env", variables)
+            given["providers"] = default_providers(variables, view.producers.all())
         return msgspec.convert(given, RunSpec)
     except ValueError as error:
         raise Problem(422, f"{error}.".replace("`$.", "`").replace("Object missing required field", "Missing field")) from error

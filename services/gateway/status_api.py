@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.answers import json_answer
+from services.gateway.live_producers import default_providers
 from services.gateway.state import variables_of, view_of
 from shared.messages import Presence
-from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, problem_of, resolve, with_keys
+from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, problem_of, with_keys
 
 
 class Readiness(msgspec.Struct):
@@ -71,12 +72,12 @@ async def providers(request: Request) -> Response:
     """The providers, which of them have a key here, and the producers that are there."""
     variables = variables_of(request)
     live = view_of(request).producers.all()
-    return json_answer(Providers([_provider(name, variables, live) for name in PROVIDERS], _default(variables), live))
+    return json_answer(Providers([_provider(name, variables, live) for name in PROVIDERS], _default(variables, live), live))
 
 
-def _default(variables: Mapping[str, str]) -> list[str]:
+def _default(variables: Mapping[str, str], live: list[Presence]) -> list[str]:
     try:
-        return list(resolve("env", variables))
+        return list(default_providers(variables, live))
     except ValueError:  # a key that cannot be one: starting such a run tells which
         return []
 

@@ -1,6 +1,6 @@
 """A producer is live while it says so."""
 
-from services.gateway.live_producers import MAX_PRODUCERS, SILENT_SECONDS, LiveProducers
+from services.gateway.live_producers import MAX_PRODUCERS, SILENT_SECONDS, LiveProducers, default_providers
 from shared.messages import Presence
 
 
@@ -43,3 +43,10 @@ def test_names_without_end_do_not_fill_the_memory() -> None:
     clock.seconds = SILENT_SECONDS + 1
     producers.hear(Presence(producer="late", provider="random"))
     assert names(producers) == ["late"]
+
+
+def test_a_run_that_names_no_provider_takes_those_with_a_key_then_those_that_are_there_then_local() -> None:
+    there = [Presence(producer="a", provider="random"), Presence(producer="b", provider="anthropic")]
+    assert default_providers({"OPENAI_API_KEY": "sk-none"}, there) == ("openai",)
+    assert default_providers({}, there) == ("anthropic", "random")
+    assert default_providers({}, []) == ("local",)
