@@ -16,9 +16,10 @@ export function showCoverage(store) {
     ? "The share of what these models would say that the list already has; what they say often weighs more."
     : "It is told once enough calls were made as if nothing had been found yet.");
   setText("coverage-next", words);
-  byId("coverage-curve").hidden = store.covered.length < 2;
-  const line = { name: "Coverage", className: "unique", points: store.covered };
-  if (store.covered.length > 1) drawLines(byId("coverage-curve"), [line], { unit: percent, label: `Coverage over time: ${percent(coverage)}` });
+  const { points } = store.coverage;
+  byId("coverage-curve").hidden = points.length < 2;
+  const line = { name: "Coverage", className: "unique", points };
+  if (points.length > 1) drawLines(byId("coverage-curve"), [line], { unit: percent, label: `Coverage over time: ${percent(coverage)}` });
 }
 
 function whatComesNext({ spec, new_share: share, marginal_usd: usd, marginal_seconds: seconds, on_topic: fit, judged }, ended) {

@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { Curve } from "./curve.js";
+import { Growth } from "./growth.js";
 import { RunEvents } from "./run_events.js";
-import { Spend } from "./spend.js";
 import { ENDED } from "./wording.js";
 
 const MINUTE = 60_000;
@@ -16,8 +16,8 @@ export class RunStore extends EventTarget {
     this.run = run;
     this.state = null;
     this.producers = null;
-    this.spend = new Spend();
-    this.covered = []; // coverage as the gateway kept it: [seconds, share]
+    this.spend = new Growth("usd", [[0, 0]]);
+    this.coverage = new Growth("coverage");
     this.skew = Infinity; // how far this machine's clock is ahead of the orchestrator's, at most
     this.connection = "connecting";
     this.clear();
@@ -92,12 +92,7 @@ export class RunStore extends EventTarget {
       if (counts.left && before && !before.providers?.[provider]?.left) this.tell("left", { provider, counts });
     }
     this.spend.add(state.seconds, state.usd);
-    this.cover(state.seconds, state.coverage);
-  }
-
-  cover(seconds, coverage) {
-    const last = this.covered.at(-1);
-    if (coverage != null && coverage !== last?.[1] && !(seconds <= last?.[0])) this.covered.push([seconds, coverage]);
+    this.coverage.add(state.seconds, state.coverage);
   }
 
   // At each new connection: what came while there was none is asked for.
@@ -107,11 +102,7 @@ export class RunStore extends EventTarget {
   }
 
   fill(series) {
-    this.spend.fill(series);
-    const newer = this.covered.filter(([seconds]) => seconds > (series.at(-1)?.seconds ?? 0));
-    this.covered = [];
-    for (const { seconds, coverage } of series) this.cover(seconds, coverage);
-    for (const [seconds, coverage] of newer) this.cover(seconds, coverage);
+    for (const growth of [this.spend, this.coverage]) growth.fill(series);
     this.tell("change");
   }
 
