@@ -81,8 +81,9 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    with tempfile.TemporaryDirectory() as folder:
+async def stage(store: Path | None = None) -> AsyncIterator[Stage]:
+    """The bus keeps its streams under `store`, or where temporary files are."""
+    with tempfile.TemporaryDirectory(dir=store) as folder:
         server = NatsServer(Path(folder) / "nats")
         server.start()
         bus = await connect(server.url, "bench")
