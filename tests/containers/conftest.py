@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import docker
 import pytest
 
-from shared.bus import Bus, connect
+from shared.bus import Bus
 from tests.containers.engine import engine, fetch_wheels, wheels_for, why_not
 from tests.containers.stack import Stack
 
@@ -51,6 +51,6 @@ def stack(client: docker.DockerClient, images: tuple[str, ...], tmp_path_factory
 @pytest.fixture
 async def stack_bus(stack: Stack) -> AsyncIterator[Bus]:
     """A connection of the test's own to the stack's NATS."""
-    bus = await connect(stack.nats_url, "test")
+    bus = await stack.connect()
     yield bus
     await bus.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import ipaddress
 import os
 import subprocess
 import sys
@@ -42,14 +43,21 @@ def fetch_wheels() -> None:
     """Bring every wheel of the locks into `WHEELS`; those that are there are not fetched again."""
     WHEELS.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check", "download", "--no-deps"]
-    command += ["--require-hashes", "--only-binary", ":all:", "--find-links", str(WHEELS), "--dest", str(WHEELS)]
+    command += ["--require-hashes", "--only-binary", ":all:", "--no-binary", "nkeys"]  # as in deploy/Dockerfile
+    command += ["--find-links", str(WHEELS), "--dest", str(WHEELS)]
     subprocess.run([*command, "--requirement", str(PROJECT / "deploy/requirements/all.txt")], check=True, timeout=600)
+
+
+def bridge_address(client: docker.DockerClient) -> str:
+    """The engine's own end of its bridge, which every container reaches; not every engine names it."""
+    subnet = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Subnet"]
+    return str(ipaddress.ip_network(subnet)[1])
 
 
 @contextlib.contextmanager
 def wheels_for(client: docker.DockerClient) -> Iterator[dict[str, str]]:
     """Serve the wheels to containers; gives the variables with which pip finds them, and only them."""
-    host = client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    host = bridge_address(client)
     handler = functools.partial(_Quiet, directory=str(WHEELS))
     with ThreadingHTTPServer((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

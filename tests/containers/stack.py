@@ -14,8 +14,9 @@ from docker.models.networks import Network
 
 from services.tester.stack import free_port
 from services.tester.watch import Watched, ask
-from shared.bus import Bus
-from tests.containers.engine import BASE, PROJECT
+from shared.bus import Access, Bus, connect
+from shared.roles import ORCHESTRATOR
+from tests.containers.engine import BASE, PROJECT, bridge_address
 
 UP_SECONDS = 120.0
 """Until all is healthy: 15 s on an idle machine."""
@@ -30,13 +31,15 @@ class Stack:
         self.client = client
         self.folder = folder
         self.name = f"chorus-test-{os.getpid()}"
+        self.host = bridge_address(client)
+        """Where the bus listens, so that containers of another network reach it as another machine would."""
         self.nats_port, self.gateway_port = free_port(), free_port()
         self._variables = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.name,
             "PYTHON_IMAGE": BASE,
             "NATS_IMAGE": "chorus-launcher",  # it brings the same server, and no registry can be asked for NATS's own image
-            "NATS_LISTEN": f"127.0.0.1:{self.nats_port}",
+            "NATS_LISTEN": f"{self.host}:{self.nats_port}",
             "GATEWAY_LISTEN": f"127.0.0.1:{self.gateway_port}",
             **variables,
         }
@@ -53,11 +56,19 @@ class Stack:
 
     @property
     def nats_url(self) -> str:
-        return f"nats://127.0.0.1:{self.nats_port}"
+        return f"nats://{self.host}:{self.nats_port}"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "var" / "keys"
+
+    async def connect(self) -> Bus:
+        """A connection of the test's own, as the role that may read every stream."""
+        return await connect(self.nats_url, "test", Access(ORCHESTRATOR, str(self.keys / "orchestrator.nk")))
 
     @property
     def authorization(self) -> dict[str, str]:

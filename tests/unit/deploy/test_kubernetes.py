@@ -92,6 +92,12 @@ def test_every_image_has_a_lock_and_every_role_a_key() -> None:
     assert keys - {"orchestrator.pub"} <= {f"{role}.nk" for role in ROLES}
 
 
+def test_no_seed_is_open_to_others() -> None:
+    """A service refuses it otherwise; and it is read by the group, since a secret's files are root's."""
+    for secret in secrets_of("nats-keys"):
+        assert secret["defaultMode"] == 0o440
+
+
 def test_there_is_a_deployment_for_every_provider_and_none_without_a_key_runs() -> None:
     counts = {r["metadata"]["name"]: r["spec"]["replicas"] for r in rendered() if r["metadata"]["name"].startswith("producer-")}
     assert set(counts) == {f"producer-{provider}" for provider in PROVIDERS}
