@@ -20,6 +20,9 @@ CREDENTIALS = re.compile(r"//[^@/]*@")
 log = structlog.get_logger()
 
 
+MAX_DENIED = 1000
+"""Refused subjects that are remembered: we have fewer kinds, but some end in names of runs."""
+
 REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
 """What the server says of what a role may not do; the client passes it on in small letters."""
 
@@ -83,7 +86,7 @@ class _Events:
             log.warning("bus.waiting", url=self._url, reason=reason, hint=hint)
 
     def _denied(self, action: str, subject: str) -> None:
-        if action == "publish":
+        if action == "publish" and len(self._client.denied) < MAX_DENIED:
             self._client.denied.add(subject)
         hint = "see deploy/nats/permissions.conf"
         log.error("bus.denied", action=action, subject=subject, role=self._role, reason="permissions violation", hint=hint)

@@ -29,7 +29,7 @@ class SecuredServer:
 
     def start(self) -> None:
         binary = Path(sys.executable).with_name("nats-server")
-        command = [binary, "-c", self._config, "--addr", "127.0.0.1", "--port", "-1"]
+        command: list[str | Path] = [binary, "-c", self._config, "--addr", "127.0.0.1", "--port", "-1"]
         command += ["--store_dir", self._folder / "store", "--ports_file_dir", self._folder]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
