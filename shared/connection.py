@@ -112,6 +112,7 @@ async def open_client(url: str, name: str, closed: asyncio.Event, access: Access
     access = dataclasses.replace(access, role=access.role or name)
     if access.nkey:
         nkey.check(access.nkey)
+    trusted = _trust(access.ca) if access.ca else None
     client = BusClient(access)
     events = _Events(client, url, access.role, closed)
     try:
@@ -120,7 +121,7 @@ async def open_client(url: str, name: str, closed: asyncio.Event, access: Access
             name=name,
             inbox_prefix=roles.inbox(access.role),
             nkeys_seed=access.nkey or None,
-            tls=ssl.create_default_context(cafile=access.ca) if access.ca else None,
+            tls=trusted,
             tls_handshake_first=bool(access.ca),
             connect_timeout=2,
             max_reconnect_attempts=-1,
@@ -136,6 +137,13 @@ async def open_client(url: str, name: str, closed: asyncio.Event, access: Access
         await close_client(client)
         raise
     return client
+
+
+def _trust(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise SystemExit(f"The certificate file {ca!r} cannot be used: {error.strerror or error}. NATS_CA names it.") from error
 
 
 async def close_client(client: Client) -> None:
