@@ -90,7 +90,7 @@ class RunSpec(Message, kw_only=True, frozen=True):
     facets: Annotated[str, Meta(max_length=MAX_FACETS * (MAX_FACET + 2))] = "auto"
     """Parts of the topic to ask for one at a time: "auto" (a model is asked for them), "none", or "museums; parks; cafés"."""
     stop_below: Annotated[float, Meta(ge=0, le=1)] = 0
-    """Stop when less than this share of what the calls bring is new; 0: when they bring nothing new at all."""
+    """Stop when less than this share of what the calls are asked for comes and is new; 0: when nothing new comes at all."""
     strategy: Annotated[str, Meta(max_length=100)] = "all"
     """The parts of steering that are used, of `PARTS`, separated by commas; "all" or "none"."""
 
@@ -411,7 +411,7 @@ class FacetCounts(Message, kw_only=True, frozen=True):
     accepted: Count = 0
     duplicates: Count = 0
     new_share: float | None = None
-    """Share of what its last calls brought that was new."""
+    """Of what its last calls were asked for, the part that came and was new."""
     closed: str = ""
     """Why it is not asked for any more, in words; empty while it is."""
 
@@ -440,7 +440,7 @@ class Finished(Message, kw_only=True, frozen=True):
     """With 95 % confidence, coverage is between this and `coverage_high`."""
     coverage_high: float | None = None
     new_share: float | None = None
-    """Share of what recent calls brought that was new."""
+    """Of what the last calls were asked for, the part that came and was new."""
     marginal_usd: float | None = None
     """Dollars that the next new attribute would cost; None when unknown."""
     marginal_seconds: float | None = None
@@ -486,7 +486,7 @@ class RunState(Message, kw_only=True, frozen=True):
     """With 95 % confidence, coverage is between this and `coverage_high`."""
     coverage_high: float | None = None
     new_share: float | None = None
-    """Share of what recent calls brought that was new."""
+    """Of what the last calls were asked for, the part that came and was new."""
     marginal_usd: float | None = None
     """Dollars that the next new attribute would cost; None when unknown."""
     marginal_seconds: float | None = None

@@ -94,7 +94,7 @@ def orchestrator(
     facets
         Parts of the topic that are asked for one at a time: "auto" (a model is asked for them), "none", or "museums; parks".
     stop_below
-        Stop when less than this share of what calls bring is new, such as 10% or 0.1; 0 stops when nothing new comes at all.
+        Stop when less than this share of what calls are asked for is new, as in 10% or 0.1; 0: when nothing new comes at all.
     strategy
         The parts of steering that are used: all, none, or any of avoid, facets, tail, allocation, probes, stop, judge,
         separated by commas.

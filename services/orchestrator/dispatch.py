@@ -66,7 +66,7 @@ class Dispatch:
         works = [r for r in self._routes() if self._works(r, moment)]
         if task := self._asides.next_task([self._named(r) for r in works if self._is_free(r.provider)]):
             return task
-        if not self._calls_left():
+        if not self._calls_left() or self._run.steering.waits():
             return None
         working = [r for r in works if self._affordable(r)]
         route = self._choose(working)

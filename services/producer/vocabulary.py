@@ -26,8 +26,8 @@ NOUNS: Final = (
 MOST: Final = len(NOUNS) + len(ADJECTIVES) * len(NOUNS) + len(NOUNS) * (len(NOUNS) - 1) // 2
 """Attributes there can be."""
 
-LEAST: Final = 500
-"""Fewer than this, and a call for the most that may be asked could not be answered."""
+LEAST: Final = 10
+"""Attributes there must be: with fewer, hardly a call finds anything to say."""
 
 
 def vocabulary(size: int) -> list[str]:

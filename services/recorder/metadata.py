@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from shared.messages import ProviderCounts, RunSpec, Status
+from shared.messages import FacetCounts, Finished, ProviderCounts, RunSpec, Status
 
 FORMAT = "1.0"
 """Version of the layout of the four files."""
@@ -49,6 +49,13 @@ class ProviderRecord(Struct):
             self.unique_per_dollar = round(self.accepted / counts.usd, 1)
 
 
+STEERING = (
+    *("coverage", "coverage_low", "coverage_high", "new_share", "marginal_usd", "marginal_seconds"),
+    *("on_topic", "on_topic_low", "on_topic_high", "judged", "facets"),
+)
+"""Fields that the run's end tells as they are."""
+
+
 class Metadata(Struct, kw_only=True):
     """The content of metadata.json."""
 
@@ -75,6 +82,21 @@ class Metadata(Struct, kw_only=True):
     tokens: int | None = None
     usd: float | None = None
     """Dollars spent; None before the end, and when a part of it is unknown."""
+    coverage: float | None = None
+    """Share of what these models would say that the list has, weighted by how often they say it; so are its bounds."""
+    coverage_low: float | None = None
+    coverage_high: float | None = None
+    new_share: float | None = None
+    """Of what the last calls were asked for, the part that came and was new."""
+    marginal_usd: float | None = None
+    """Dollars that the next attribute would have cost."""
+    marginal_seconds: float | None = None
+    on_topic: float | None = None
+    """Share of the attributes that belong to the topic, as a model judged a sample of them; so are its bounds."""
+    on_topic_low: float | None = None
+    on_topic_high: float | None = None
+    judged: int = 0
+    facets: dict[str, FacetCounts] = {}
     providers: dict[str, ProviderRecord]
     models: dict[str, ProviderRecord]
     """The same by `<provider>/<model>`."""
@@ -82,6 +104,11 @@ class Metadata(Struct, kw_only=True):
     files: tuple[str, ...]
     epoch: str
     """The log that the run stands in: a log made anew may hold another run of the same id."""
+
+    def close(self, finished: Finished) -> None:
+        """Take in what the run's end tells of all of it."""
+        for name in STEERING:
+            setattr(self, name, getattr(finished, name))
 
     def encoded(self) -> bytes:
         """The file's content."""

@@ -232,6 +232,7 @@ class Recording:
         metadata.candidates += finished.late
         metadata.seconds = finished.seconds or metadata.seconds
         metadata.calls, metadata.tokens, metadata.usd = finished.calls, finished.tokens, finished.usd
+        metadata.close(finished)
         for provider, counts in finished.providers.items():
             metadata.providers[provider].close(counts)
         for model, counts in finished.models.items():

@@ -263,3 +263,20 @@ async def test_the_local_model_makes_a_list(cli: CommandLine) -> None:
     lines = (cli.folder / "list/output.txt").read_text().splitlines()
     assert all(len(line.split()) <= 12 for line in lines)
     assert not [line for line in lines if "here is" in line.lower() or line.endswith(":")]
+
+
+async def test_a_small_world_ends_the_run_by_itself(cli: CommandLine) -> None:
+    """No limit is set: the run ends within 15 calls after the last thing there was to find, and says why and how complete."""
+    code, output, errors = await cli.run(
+        *("--topic", "Small world", "--provider", "random", "--producers", "3", "--json"), RANDOM_MODEL="random-200"
+    )
+    assert code == 0, errors
+    summary = json.loads(output.splitlines()[-1])
+    (folder,) = (cli.folder / "output").iterdir()
+    metadata = check_files(folder)
+    assert metadata["accepted"] == 200
+    assert "brought nothing new" in metadata["reason"] == summary["reason"]
+    last = json.loads((folder / "output.jsonl").read_text().splitlines()[-1])["accepted"]["task"]
+    assert summary["calls"] - 1 - int(last.rpartition("-")[2]) <= 15
+    assert metadata["coverage"] > 0.9
+    assert metadata["new_share"] == 0

@@ -305,6 +305,13 @@ def _summarise(spec: RunSpec, finished: Finished, folder: Path | None, *, as_jso
     if not as_json:
         print(f"{finished.accepted} unique attributes of “{spec.topic}” in {finished.seconds:.1f} s; {finished.reason}.")
         print(f"{finished.calls} calls, {finished.tokens} tokens, {money(finished.usd)}")
+        if finished.coverage is not None:
+            print(
+                f"The list has about {finished.coverage:.0%} of what these models would say of the topic "
+                f"({finished.coverage_low:.0%} to {finished.coverage_high:.0%})."
+            )
+        if finished.on_topic is not None:
+            print(f"Of {finished.judged} attributes that a model judged, {finished.on_topic:.0%} belong to the topic.")
         print(f"Files: {folder}" if folder else "Files: incomplete, see above")
         return
     summary = msgspec.to_builtins(finished)

@@ -102,7 +102,8 @@ class LivePanel:
 def counts(state: RunState) -> str:
     """The numbers of a run in words."""
     money = "cost unknown" if state.usd is None else f"${state.usd:.4f}"
-    return f"{state.accepted} unique  {state.duplicates} duplicates  {state.calls} calls  {money}"
+    coverage = "" if state.coverage is None else f"  about {state.coverage:.0%} covered"
+    return f"{state.accepted} unique  {state.duplicates} duplicates  {state.calls} calls  {money}{coverage}"
 
 
 def _providers(state: RunState) -> Table:

@@ -9,7 +9,7 @@ from services.orchestrator.steering.avoid import AvoidLists
 from services.orchestrator.steering.coverage import Coverage
 from services.orchestrator.steering.facets import WHOLE, Facets
 from services.orchestrator.steering.on_topic import OnTopic
-from services.orchestrator.steering.saturation import Brought, Saturation
+from services.orchestrator.steering.saturation import BARREN_AT_MOST, Brought, Saturation
 from services.orchestrator.steering.yields import Yields
 
 PROBES = 0.05
@@ -144,6 +144,11 @@ class Steering:
         worth = worth or list(offers)
         brings = {o.route: self.yields.of_route(o.route) * self.on_topic.share_of(o.route) for o in worth}
         return self.allocation.choose(worth, brings, held)
+
+    def waits(self) -> bool:
+        """Whether the calls under way may be the last: enough of them without anything new would end the run."""
+        barren = self.saturation.barren.total()
+        return "stop" in self.wish.parts and barren >= DOUBTFUL and barren + len(self._held) >= BARREN_AT_MOST
 
     def ask(self, route: str) -> Ask:
         """How to ask this route."""

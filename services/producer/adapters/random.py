@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated
 
@@ -12,7 +13,8 @@ from services.producer.vocabulary import LEAST, MOST, vocabulary
 from shared.messages import Task
 from shared.service import Settings, load
 
-MODEL = "random"
+MODELS = re.compile(r"random(?:-(\d{1,6}))?")
+"""`random`, or `random-200` for one that knows so many things."""
 
 EXPONENT = 1.0
 """Of the Zipf law: the thing of rank r is named with a weight of 1 / r."""
@@ -35,6 +37,7 @@ class RandomSettings(Settings, frozen=True, kw_only=True):
     random_obedience: Share = 0.9
     """Chance that a thing in the avoid list is not named again."""
     random_vocabulary: Annotated[int, Meta(ge=LEAST, le=MOST)] = 6000
+    """Things that the model `random` knows; a call for more than it has left to say brings fewer."""
 
 
 class RandomModel:
@@ -42,7 +45,7 @@ class RandomModel:
 
     def __init__(self, settings: RandomSettings) -> None:
         self._settings = settings
-        self._things = vocabulary(settings.random_vocabulary)
+        self._things: dict[str, list[str]] = {}
 
     async def complete(self, task: Task) -> AsyncGenerator[str | End, None]:
         """See Adapter."""
@@ -62,9 +65,21 @@ class RandomModel:
 
     def _drawn(self, task: Task, rng: random.Random, whim: random.Random) -> list[str]:
         """As many things as asked for, without repeats, the popular ones more often and sooner (Efraimidis and Spirakis)."""
-        draws = [(rng.expovariate(1.0) * rank**EXPONENT, thing) for rank, thing in enumerate(self._things, start=1)]
+        draws = [(rng.expovariate(1.0) * rank**EXPONENT, thing) for rank, thing in enumerate(self._known(task.model), start=1)]
         obeyed = {bare(text) for text in task.avoid if whim.random() < self._settings.random_obedience}
         return [thing for _, thing in sorted(draws) if thing not in obeyed][: task.count]
+
+    def _known(self, model: str) -> list[str]:
+        """What a model knows."""
+        if model not in self._things:
+            self._things[model] = vocabulary(_size(model) or self._settings.random_vocabulary)
+        return self._things[model]
+
+
+def _size(model: str) -> int:
+    """How many things the name of a model says that it knows; 0 if it does not say."""
+    named = MODELS.fullmatch(model)
+    return int(named[1] or 0) if named else 0
 
 
 def _seeded(task: Task, purpose: str) -> random.Random:
@@ -87,6 +102,7 @@ def _written(thing: str, rng: random.Random) -> str:
 
 def build(variables: Mapping[str, str], models: tuple[str, ...], patience: Patience) -> RandomModel:
     """The adapter, set by RANDOM_LATENCY_SECONDS, RANDOM_ERROR_RATE, RANDOM_OBEDIENCE and RANDOM_VOCABULARY."""
-    if models != (MODEL,):
-        raise SystemExit(f"The random provider has one model, {MODEL}, and not {', '.join(models)}.")
+    for model in models:
+        if not MODELS.fullmatch(model) or (_size(model) and not LEAST <= _size(model) <= MOST):
+            raise SystemExit(f"The random provider has the models random and random-{LEAST} to random-{MOST}, and not {model}.")
     return RandomModel(load(RandomSettings, variables))
