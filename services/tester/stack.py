@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from shared.bus import Access, Bus, connect
-from shared.roles import PROVISION
+from shared.roles import ORCHESTRATOR
 from shared.service import SUPERVISED
 
 PROJECT = Path(__file__).parents[2]
@@ -106,8 +106,8 @@ class Stack:
 
     async def connect(self) -> Bus:
         """A connection of the tester's own to the stack's bus."""
-        key = self.folder / "stack" / "keys" / f"{PROVISION}.nk"  # the only role that may read everything
-        return await connect(self.nats_url, "tester", Access(PROVISION, str(key)))
+        key = self.folder / "stack" / "keys" / f"{ORCHESTRATOR}.nk"  # the role that may read and follow everything
+        return await connect(self.nats_url, "tester", Access(ORCHESTRATOR, str(key) if key.exists() else ""))
 
     async def stop(self) -> int:
         """Stop everything; returns the launcher's exit code."""

@@ -2,14 +2,16 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from services.tester import invariants
 from services.tester.trial import Trial
+from tests.faults.field import Field
 
 BUILD = Path(__file__).parents[2] / "build"
 
@@ -18,6 +20,13 @@ PROPERTY = "fault"
 HEADER = ("fault", "seeds", "recovery s", "candidates", "lost", "doubled", "calls repeated")
 
 rows: list[dict[str, Any]] = []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def field(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Field]:
+    """A stack whose processes and links the test holds; the faults of a module share it."""
+    async with Field(tmp_path_factory.mktemp("field") / "all") as laid_out:
+        yield laid_out
 
 
 @pytest.fixture

@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from services.orchestrator.dedupe import key
+from services.tester import invariants
 from services.tester.stack import free_port, inherited
-from services.tester.trial import LATENCY_SECONDS
+from services.tester.trial import LATENCY_SECONDS, Trial, attempt, run_spec
+from services.tester.watch import Watched
 from shared.bus import Bus, connect
 from tests.conftest import NatsServer
 from tests.faults.proxy import Proxy
@@ -21,8 +26,6 @@ AGAIN_SECONDS = 0.2
 PRODUCERS = ("producer-1", "producer-2", "producer-3")
 
 SERVICES = ("orchestrator", "recorder", "gateway", *PRODUCERS)
-
-READY_SECONDS = 40.0
 
 
 class Member:
@@ -58,7 +61,7 @@ class Member:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _run(self, command: tuple[str, ...], variables: Mapping[str, str]) -> None:
-        address = {"NATS_URL": f"nats://127.0.0.1:{self.link.port}"}
+        address = {"NATS_URL": f"nats://{self.link.host}:{self.link.port}"}
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -107,6 +110,8 @@ class Field:
         self.port = free_port()
         self._names = members
         self._links = contextlib.AsyncExitStack()
+        self.bus: Bus
+        """A connection of the test's own, around all proxies."""
 
     @property
     def url(self) -> str:
@@ -120,12 +125,14 @@ class Field:
             (self.folder / name).mkdir(parents=True)
         await asyncio.to_thread(self.server.start)
         await self.provision()
+        self.bus = await self.connect()
         for name in self._names:
             await self.add(name)
             self.members[name].start(shipped(name))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.bus.close()
         await asyncio.gather(*(member.stop() for member in self.members.values()))
         await self._links.aclose()
         self.server.kill()
@@ -136,9 +143,9 @@ class Field:
         await bus.provision()
         await bus.close()
 
-    async def add(self, name: str, like: str = "") -> Member:
-        """A place for one more process, with a link of its own; nothing is started."""
-        link = await self._links.enter_async_context(Proxy(int(self.server.url.rsplit(":", 1)[1])))
+    async def add(self, name: str, like: str = "", host: str = "127.0.0.1") -> Member:
+        """A place for one more process, with a link of its own that it reaches at `host`; nothing is started."""
+        link = await self._links.enter_async_context(Proxy(int(self.server.url.rsplit(":", 1)[1]), host))
         self.members[name] = Member(name, like or name, self.folder, link, self._variables())
         return self.members[name]
 
@@ -146,7 +153,7 @@ class Field:
         await self.members.pop(name).stop()
 
     async def connect(self) -> Bus:
-        """A connection of the test's own, around all proxies."""
+        """One more connection to the server itself."""
         return await connect(self.server.url, "tester")
 
     def _variables(self) -> dict[str, str]:
@@ -172,6 +179,23 @@ class Field:
     def heal(self) -> None:
         for member in self.members.values():
             member.link.heal()
+
+    async def trial(
+        self, name: str, seed: int, make: Callable[[random.Random], Awaitable[None]], repeats: int = 0, **spec: Any
+    ) -> Trial:
+        """Make a fault in the middle of a run and hold what is left against every invariant."""
+
+        async def begin() -> Watched:
+            return await Watched.begin(self.url, self.bus, self.output, **run_spec(name, seed, **spec))
+
+        found, evidence = await attempt(name, seed, begin, make, self.producer_logs, key)
+        self.heal()
+        if evidence is not None:
+            found.broken += invariants.pays_once(evidence, repeats)
+        found.broken += invariants.survives(self.ended(), self.expected)
+        found.broken += invariants.stays_inside(self.folder, {"log", "home", "nats", "output"})
+        found.broken += invariants.stays_inside(self.folder / "home", set())
+        return found
 
     def producer_logs(self) -> list[Path]:
         return sorted((self.folder / "log").glob("producer-*.log"))

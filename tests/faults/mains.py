@@ -144,7 +144,7 @@ def _at_publish(point: Point) -> None:
 
 
 def _without_fence() -> None:
-    """Does not say whose epoch it writes in, and does not look whether another has taken over."""
+    """Does not say in whose epoch and after what it writes, and does not look whether another has taken over."""
 
     def around(commit: Any) -> Any:
         async def committing(self: Bus, entries: Any, *_: Any, **__: Any) -> Any:
@@ -163,13 +163,13 @@ def _without_fence() -> None:
 
 
 def _writing_blindly() -> None:
-    """Loses the answer to every fourth batch, and writes it again without a look whether it is there."""
+    """Loses the answer to every fourth batch, and writes it again without a look at the log."""
     count = 0
 
     def around(commit: Any) -> Any:
-        async def committing(self: Bus, entries: Any, *more: Any, **named: Any) -> Any:
+        async def committing(self: Bus, entries: Any, fence: int = 0, **_: Any) -> Any:
             nonlocal count
-            sequence = await commit(self, entries, *more, **named)
+            sequence = await commit(self, entries, fence)
             if any(isinstance(entry.message, Accepted) for entry in entries):
                 count += 1
                 if count % 4 == 0:

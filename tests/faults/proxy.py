@@ -34,7 +34,7 @@ class Proxy:
         self.connections = 0
         """So far."""
         self._target = port
-        self._host = host
+        self.host = host
         self._chance = random.Random(seed)  # noqa: S311  # must repeat, need not be secret
         self._left: int | None = None
         self._flowing = asyncio.Event()
@@ -45,7 +45,7 @@ class Proxy:
         self._server: asyncio.Server
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._connected, self._host, 0)
+        self._server = await asyncio.start_server(self._connected, self.host, 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:

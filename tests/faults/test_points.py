@@ -3,17 +3,12 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 
 import psutil
 import pytest
-import pytest_asyncio
 
-from services.orchestrator.dedupe import key
-from services.tester import invariants
-from services.tester.trial import Trial, attempt, run_spec
-from services.tester.watch import Watched
-from shared.bus import Bus
+from services.tester.trial import Trial
 from tests.conftest import eventually
 from tests.faults.field import Field, altered, shipped
 from tests.faults.mains import EXIT_CODE, POINTS
@@ -28,36 +23,9 @@ ONCE = ("taken_over", "before_finished", "after_finished")
 """Points that a run passes but once; the others are passed often, and the fault comes at any of the first twenty times."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def field(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Field]:
-    async with Field(tmp_path_factory.mktemp("field") / "all") as laid_out:
-        yield laid_out
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bus(field: Field) -> AsyncIterator[Bus]:
-    connected = await field.connect()
-    yield connected
-    await connected.close()
-
-
-async def trial(
-    field: Field, bus: Bus, name: str, seed: int, make: Callable[[random.Random], Awaitable[None]], repeats: int = 0
-) -> Trial:
-    async def begin() -> Watched:
-        return await Watched.begin(field.url, bus, field.output, **run_spec(name, seed))
-
-    found, evidence = await attempt(name, seed, begin, make, field.producer_logs, key)
-    if evidence is not None:
-        found.broken += invariants.pays_once(evidence, repeats)
-    found.broken += invariants.survives(field.ended(), field.expected)
-    found.broken += invariants.stays_inside(field.folder, {"log", "home", "nats", "output"})
-    return found
-
-
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_the_orchestrator_ends_at(field: Field, bus: Bus, ledger: Callable[[Trial], None], point: str, seed: int) -> None:
+async def test_the_orchestrator_ends_at(field: Field, ledger: Callable[[Trial], None], point: str, seed: int) -> None:
     """The one that works is replaced by one that ends at the point; the next one is whole."""
     orchestrator = field["orchestrator"]
 
@@ -68,12 +36,12 @@ async def test_the_orchestrator_ends_at(field: Field, bus: Bus, ledger: Callable
         await field.restart("orchestrator", altered(), {"EXIT_AT": point, "EXIT_AFTER": str(after)})
         await eventually(lambda: EXIT_CODE in orchestrator.codes[before:], 30)
 
-    ledger(await trial(field, bus, f"exit-{point}", seed, make))
+    ledger(await field.trial(f"exit-{point}", seed, make))
 
 
 @pytest.mark.parametrize("point", AT_THE_SERVER)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_the_server_is_killed_at(field: Field, bus: Bus, ledger: Callable[[Trial], None], point: str, seed: int) -> None:
+async def test_the_server_is_killed_at(field: Field, ledger: Callable[[Trial], None], point: str, seed: int) -> None:
     """F5, at the worst moments: in the middle of a batch, between a batch and its answer."""
 
     async def make(chance: random.Random) -> None:
@@ -83,14 +51,14 @@ async def test_the_server_is_killed_at(field: Field, bus: Bus, ledger: Callable[
         await eventually(lambda: not psutil.pid_exists(victim) or psutil.Process(victim).status() == psutil.STATUS_ZOMBIE, 30)
         await field.kill_server(chance.uniform(0, 1))
 
-    found = await trial(field, bus, f"kill-nats-{point}", seed, make, repeats=3)
+    found = await field.trial(f"kill-nats-{point}", seed, make, repeats=3)
     field.expected["orchestrator"] += 1  # the shipped one takes its place again
     await field.restart("orchestrator", shipped("orchestrator"), {})
     ledger(found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_zombie_is_fenced(field: Field, bus: Bus, ledger: Callable[[Trial], None], seed: int) -> None:
+async def test_a_zombie_is_fenced(field: Field, ledger: Callable[[Trial], None], seed: int) -> None:
     """F2: stopped, replaced, let go: what it still held is refused, and it leaves."""
     zombie = field["orchestrator"]
 
@@ -106,14 +74,14 @@ async def test_a_zombie_is_fenced(field: Field, bus: Bus, ledger: Callable[[Tria
         zombie.signal(signal.SIGCONT)
         await eventually(lambda: len(zombie.codes) > ended, 30)
 
-    found = await trial(field, bus, "zombie", seed, make)
+    found = await field.trial("zombie", seed, make)
     await field.remove("second")
     zombie.start(shipped("orchestrator"))
     ledger(found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_of_two_orchestrators_one_stays(field: Field, bus: Bus, ledger: Callable[[Trial], None], seed: int) -> None:
+async def test_of_two_orchestrators_one_stays(field: Field, ledger: Callable[[Trial], None], seed: int) -> None:
     """A second one comes while the first is well: the later one goes on, the earlier one ends and stays away."""
     first = field["orchestrator"]
 
@@ -125,7 +93,7 @@ async def test_of_two_orchestrators_one_stays(field: Field, bus: Bus, ledger: Ca
         second.start(shipped("orchestrator"))
         await eventually(lambda: len(first.codes) > ended, 30)
 
-    found = await trial(field, bus, "two-orchestrators", seed, make)
+    found = await field.trial("two-orchestrators", seed, make)
     await field.remove("second")
     first.start(shipped("orchestrator"))
     ledger(found)
