@@ -6,7 +6,7 @@ import msgspec
 
 from shared import subjects
 from shared.bus import Entry, Stored, encode
-from shared.messages import Accepted, Duplicate, Finished, Message, ProviderCounts, RunSpec, Started, next_digest
+from shared.messages import Accepted, Duplicate, FacetCounts, Finished, Message, ProviderCounts, RunSpec, Started, next_digest
 
 
 class RunLog:
@@ -103,6 +103,17 @@ class RunLog:
             calls=10,
             tokens=1500,
             usd=0.02,
+            coverage=0.7,
+            coverage_low=0.6,
+            coverage_high=0.8,
+            new_share=0.25,
+            marginal_usd=0.004,
+            marginal_seconds=0.5,
+            on_topic=0.95,
+            on_topic_low=0.9,
+            on_topic_high=0.99,
+            judged=20,
+            facets={"landmarks": FacetCounts(calls=9, accepted=5, duplicates=4, new_share=0.25)},
             digest=self.digest,
             at="2026-11-24T10:32:38.000+00:00",
         )
