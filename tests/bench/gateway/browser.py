@@ -4,10 +4,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.bench.gateway.watchers import SENT
-from tests.conftest import eventually
 from tests.e2e.chromium import chromium
 
 RECORDING = """
@@ -55,9 +54,5 @@ async def viewer(url: str, run: str) -> AsyncIterator[Viewer]:
         page = await browser.new_page()
         await page.add_init_script(RECORDING)
         await page.goto(f"{url}/?run={run}")
-
-        async def live() -> bool:
-            return await page.locator("#connection").get_attribute("data-state") == "live"
-
-        await eventually(live, 30)
+        await expect(page.locator("#connection")).to_have_text("Live", timeout=30_000)
         yield Viewer(page)
