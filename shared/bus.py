@@ -46,6 +46,9 @@ __all__ = [  # what services import from here, wherever it is written
     "encode",
 ]
 
+MAX_EPOCH_DIGITS = 16
+"""A longer number is none of ours: an epoch is one start of an orchestrator."""
+
 log = structlog.get_logger()
 
 
@@ -230,9 +233,10 @@ class Bus:
 
     async def claim_epoch(self, message: Callable[[int], msgspec.Struct]) -> tuple[int, int]:
         """Become the one writer of the log: returns the new epoch's number and its sequence, the fence for `commit`."""
+        number = 0
         while True:
             newest = await self.last(streams.RESULTS.name or "", subjects.ALL_EPOCHS)
-            number = int(newest.subject.rsplit(".", 1)[1]) + 1 if newest else 1
+            number = max(number, _epoch_number(newest)) + 1
             try:
                 return number, await self.publish(subjects.epoch(number), message(number))
             except Taken:
@@ -277,6 +281,14 @@ class Bus:
         except (Missing, Unavailable):
             return False
         return True
+
+
+def _epoch_number(entry: Stored | None) -> int:
+    """Of an entry of the log. One that is not ours, stored there by an answer that was aimed at it, counts by its place."""
+    if entry is None:
+        return 0
+    last = entry.subject.rsplit(".", 1)[1]
+    return int(last) if last.isascii() and last.isdigit() and len(last) < MAX_EPOCH_DIGITS else entry.sequence
 
 
 def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig, replicas: int | None = None) -> js_api.StreamConfig:

@@ -152,6 +152,18 @@ async def test_two_that_claim_at_once_get_two_epochs(bus: Bus) -> None:
     assert sorted(number for number, _ in claims) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("odd", ["x", "9" * 60, "1e5", "-3"])
+async def test_an_epoch_can_be_claimed_whatever_stands_in_its_place(bus: Bus, odd: str) -> None:
+    await bus.claim_epoch(new_epoch)
+    await bus.client.jetstream().publish(f"attributes.epoch.{odd}", b"{}")
+
+    first = await bus.claim_epoch(new_epoch)
+    second = await bus.claim_epoch(new_epoch)
+
+    assert first < second
+    await bus.commit([entry(1)], second[1])
+
+
 async def test_a_full_stream_refuses_cleanly(bus: Bus) -> None:
     config = js_api.StreamConfig(
         name="SMALL",
