@@ -86,7 +86,7 @@ function newKey() {
 }
 
 function note({ keyless, key, key_variable, producers }) {
-  const cost = keyless ? "free, no key" : key ? "has a key" : `no usable key here: set ${key_variable}`;
+  const cost = keyless ? "free, no key" : key ? "has a key" : producers ? "its producers have a key" : `no usable key here: set ${key_variable}`;
   return producers ? `${cost} · ${producers} live` : cost;
 }
 
