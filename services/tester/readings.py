@@ -78,7 +78,7 @@ async def state_of(bus: Bus, run: str) -> RunState | None:
 
 def folder_of(output: Path, run: str) -> Path | None:
     """The folder with the run's files, if there is one."""
-    return next(iter(output.glob(f"*-{run}")), None)
+    return next(iter(sorted(output.glob(f"*-{run}"))), None)  # all of it: a search left open is a warning
 
 
 def metadata_of(output: Path, run: str) -> dict[str, Any] | None:

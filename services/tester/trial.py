@@ -13,13 +13,13 @@ from services.tester.evidence import Evidence
 from services.tester.invariants import Broken
 from services.tester.watch import Late, Watched
 
-RUN = {"providers": ["random"], "producers": 3, "iterations": 10, "request_size": 15, "dedupe": "exact"}
-"""A run of 30 calls, about six seconds at `LATENCY_SECONDS` each: long enough to be hurt and to recover."""
+RUN = {"providers": ["random"], "producers": 3, "iterations": 7, "request_size": 15, "dedupe": "exact"}
+"""A run of 21 calls, about five seconds at `LATENCY_SECONDS` each: long enough to be hurt and to recover."""
 
 LATENCY_SECONDS = "0.6"
 """RANDOM_LATENCY_SECONDS for such runs."""
 
-FIRST_HURT = (30, 150)
+FIRST_HURT = (20, 100)
 """After how many attributes a fault comes, at random between these."""
 
 END_SECONDS = 60.0

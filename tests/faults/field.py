@@ -99,9 +99,12 @@ class Member:
 
 
 class Field:
-    """The whole: `expected` counts, by member, the ends of processes that are the test's doing."""
+    """The whole: `expected` counts, by member, the ends of processes that are the test's doing.
 
-    def __init__(self, folder: Path, *, members: tuple[str, ...] = SERVICES) -> None:
+    With `idle` there is a server without streams, and no member is started.
+    """
+
+    def __init__(self, folder: Path, *, members: tuple[str, ...] = SERVICES, idle: bool = False) -> None:
         self.folder = folder
         self.output = folder / "output"
         self.server = NatsServer(folder / "nats")
@@ -109,6 +112,7 @@ class Field:
         self.expected: Counter[str] = Counter()
         self.port = free_port()
         self._names = members
+        self._idle = idle
         self._links = contextlib.AsyncExitStack()
         self.bus: Bus
         """A connection of the test's own, around all proxies."""
@@ -124,11 +128,13 @@ class Field:
         for name in ("log", "home"):
             (self.folder / name).mkdir(parents=True)
         await asyncio.to_thread(self.server.start)
-        await self.provision()
         self.bus = await self.connect()
+        if not self._idle:
+            await self.bus.provision()
         for name in self._names:
-            await self.add(name)
-            self.members[name].start(shipped(name))
+            member = await self.add(name)
+            if not self._idle:
+                member.start(shipped(name))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,12 +142,6 @@ class Field:
         await asyncio.gather(*(member.stop() for member in self.members.values()))
         await self._links.aclose()
         self.server.kill()
-
-    async def provision(self) -> None:
-        """Make the streams."""
-        bus = await self.connect()
-        await bus.provision()
-        await bus.close()
 
     async def add(self, name: str, like: str = "", host: str = "127.0.0.1") -> Member:
         """A place for one more process, with a link of its own that it reaches at `host`; nothing is started."""

@@ -22,7 +22,7 @@ Make = Callable[[Field, str, random.Random], Coroutine[Any, Any, None]]
 
 ALL = "all"
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
 def links(field: Field, names: str) -> list[str]:
