@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status logs keys run test test-containers bench lint lock clean
-.PHONY: compose-up compose-down cluster-up cluster-down
+.PHONY: faults soak compose-up compose-down cluster-up cluster-down
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCKS := deploy/requirements
@@ -62,6 +62,19 @@ TEST_PROCESSES ?= 4
 
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
+
+# By file: the faults of a file share one stack.
+FAULTS = $(BIN)/python -m pytest tests/faults tests/integration/test_malformed.py tests/integration/test_malformed_live.py \
+	-m faults --numprocesses 2 --dist loadfile
+SOAK_SECONDS ?= 3600
+
+faults: .venv/installed-dev ## Break processes, network, disk and messages in the middle of runs; the table goes to build/faults.md
+	@$(FAULTS) $(ARGS)
+
+soak: .venv/installed-dev ## The same with new seeds for an hour: make soak SOAK_SECONDS=600
+	@end=$$(($$(date +%s) + $(SOAK_SECONDS))); seed=$$(date +%s); \
+	while [ "$$(date +%s)" -lt "$$end" ]; do echo "seeds from $$seed"; \
+		FAULT_SEED=$$seed $(FAULTS) $(ARGS) || exit 1; seed=$$((seed + 3)); done
 
 # One process: all share one engine and its images, which are built once.
 test-containers: .venv/installed-dev ## Build the images, run them on a Docker engine, and break them
