@@ -144,6 +144,8 @@ class Judged(msgspec.Struct):
     entries: int
     lost: int
     """Entries that a reader had been given and that are gone, or say something else."""
+    examples: list[str]
+    """Some of those."""
     doubled: int
     """Attributes that are there twice in one run."""
     broken: list[str]
@@ -154,7 +156,7 @@ async def judge(bus: Bus, seen: dict[str, Stored]) -> Judged:
     """Read the log and hold it against what was seen of it."""
     log = [stored async for batch in bus.history(RESULTS, ["attributes.>"]) for stored in batch]
     present = {stored.subject: stored for stored in log}
-    lost = sum(_meaning(stored) != _meaning(present.get(subject)) for subject, stored in seen.items())
+    lost = [subject for subject, stored in seen.items() if _meaning(stored) != _meaning(present.get(subject))]
     broken: list[str] = []
     ends: dict[str, tuple[int, str]] = {}
     keys: list[tuple[str, str]] = []
@@ -171,7 +173,7 @@ async def judge(bus: Bus, seen: dict[str, Stored]) -> Judged:
             finished = decode(Finished, stored.data)
             if (finished.accepted, finished.digest) != (ordinal, digest):
                 broken.append(f"{run}: ended with {finished.accepted}, {ordinal} are there")
-    return Judged(len(log), lost, len(keys) - len(set(keys)), broken)
+    return Judged(len(log), len(lost), lost[:5], len(keys) - len(set(keys)), broken)
 
 
 def _meaning(stored: Stored | None) -> object:

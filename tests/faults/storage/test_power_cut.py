@@ -14,6 +14,7 @@ import pytest
 from services.orchestrator.decision_log import DecisionLog
 from shared import streams
 from shared.bus import Bus, connect
+from shared.service import end
 from tests.conftest import NatsServer
 from tests.integration.test_recorder import long_run
 
@@ -76,8 +77,7 @@ async def decide(bus: Bus, acknowledged: list[str], until: Callable[[], Awaitabl
 
     writing = asyncio.create_task(write())
     await until()
-    writing.cancel()
-    await asyncio.gather(writing, return_exceptions=True)
+    await end([writing])
 
 
 async def lost_of(bus: Bus, acknowledged: list[str]) -> int:

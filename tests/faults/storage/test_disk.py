@@ -1,0 +1,120 @@
+"""A disk that is full, that fails to sync, and a server that is frozen or killed: the run goes on by itself afterwards."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import eventually
+from tests.faults.storage.launched import Launched, judge
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+SEEDS = 3
+MOST_SECONDS = 10.0
+USUAL_SECONDS = 3.0
+"""Until the next attribute after a fault has ended: 95 of 100 within this."""
+
+Figure = Callable[[str, str], None]
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, store: Path | None = None) -> AsyncIterator[Launched]:
+    """A stack in the middle of a run, which is brought to its end and judged when the fault is over."""
+    async with Launched(folder, store) as stack:
+        await stack.begin("r1", max_items=100_000)
+        await eventually(lambda: stack.accepted > 60, 60)
+        yield stack
+        bus = await stack.bus()
+        judged = await judge(bus, stack.seen)
+        await bus.close()
+        assert (judged.lost, judged.doubled, judged.broken) == (0, 0, []), judged
+
+
+async def recovered(stack: Launched, ended: float) -> float:
+    """Seconds from the end of a fault to the next attribute."""
+    await eventually(lambda: stack.first_after(ended), 90)
+    seconds = stack.first_after(ended)
+    assert seconds is not None
+    return seconds
+
+
+def enter(figure: Figure, what: str, times: list[float]) -> None:
+    """Enter the recovery times of a fault and judge them."""
+    figure(what, f"recovered {len(times)} of {len(times)}, in {min(times):.2f} to {max(times):.2f} s; 0 lost, 0 doubled")
+    assert max(times) <= MOST_SECONDS
+
+
+async def test_a_full_disk(tmp_path: Path, mounts: Callable[..., Path], figure: Figure) -> None:
+    """Nothing is accepted while it is full; when room is made the server is started again and the run goes on."""
+    store = mounts(tmp_path / "small", "-t", "tmpfs", "-o", "size=24m", "chorus-test")
+    filler = store / "filler"
+    times: list[float] = []
+    async with running(tmp_path, store) as stack:
+        for _ in range(SEEDS):
+            with filler.open("wb") as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+                    file.flush()
+            await eventually(lambda: "nats.unwell" in stack.log_of("launcher"), 60)
+            await stopped(stack)
+            filler.unlink()
+            times.append(await recovered(stack, time.monotonic()))
+    enter(figure, "disk full, then room is made", times)
+
+
+async def stopped(stack: Launched) -> None:
+    """Wait until the run stands still."""
+    while True:
+        before = stack.accepted
+        await asyncio.sleep(2)
+        if stack.accepted == before:
+            return
+
+
+async def test_a_disk_that_fails_to_sync(tmp_path: Path, tool: Callable[[str], str], figure: Figure) -> None:
+    """What was not synced was not acknowledged; a restart of the server heals it."""
+    strace = tool("strace")
+    times: list[float] = []
+    async with running(tmp_path) as stack:
+        for _ in range(SEEDS):
+            command = [strace, "-f", "-qq", "-o", os.devnull, "-e", "trace=fsync,fdatasync"]
+            command += ["-e", "inject=fsync,fdatasync:error=EIO", "-p", str(stack.pid())]
+            tracer = await asyncio.create_subprocess_exec(*command)
+            count = stack.log_of("launcher").count("nats.unwell")
+            await eventually(lambda: stack.log_of("launcher").count("nats.unwell") > count, 60)  # noqa: B023  # used at once
+            ended = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                tracer.terminate()
+            await tracer.wait()
+            times.append(await recovered(stack, ended))
+    enter(figure, "fsync fails with EIO", times)
+
+
+async def test_a_killed_server(tmp_path: Path, figure: Figure) -> None:
+    times: list[float] = []
+    async with running(tmp_path) as stack:
+        for _ in range(5):
+            os.kill(stack.pid(), signal.SIGKILL)
+            times.append(await recovered(stack, time.monotonic()))
+            seen = stack.accepted
+            await eventually(lambda: stack.accepted > seen + 30, 60)  # noqa: B023  # used at once
+    enter(figure, "server killed (SIGKILL)", times)
+    assert sorted(times)[-1] <= 2 * USUAL_SECONDS
+
+
+@pytest.mark.parametrize("seconds", [1, 8, 40])
+async def test_a_frozen_server(tmp_path: Path, figure: Figure, seconds: int) -> None:
+    async with running(tmp_path) as stack:
+        pid = stack.pid()
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        os.kill(pid, signal.SIGCONT)
+        took = await recovered(stack, time.monotonic())
+        assert stack.pid() == pid  # it was waited for, not killed
+    enter(figure, f"server frozen for {seconds} s (SIGSTOP)", [took])
