@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,10 +17,11 @@ from services.tester.evidence import Evidence
 from services.tester.invariants import Broken
 from services.tester.report import Report, Result, say
 from services.tester.stack import Stack, StackError
-from services.tester.trial import LATENCY_SECONDS, attempt, run_spec
+from services.tester.trial import LATENCY_SECONDS, attempt, chance_of, run_spec
 from services.tester.watch import Late, Watched, until
 from shared.bus import Bus, BusError
 from shared.providers import with_keys
+from shared.service import environment
 
 SPANS_SECONDS = 8.0
 """How long the last spans may take: they are exported every second, in batches."""
@@ -131,7 +131,7 @@ async def healing(stage: Stage) -> None:
     watched = await stage.begin(producers=3, iterations=8, request_size=20)
     await watched.until_accepted(10)
     before = {child.name: child.pid for child in stage.stack.children()}
-    victim = stage.stack.pick("producer", faults_chance(stage.seed))
+    victim = stage.stack.pick("producer", chance_of("healing", stage.seed))
     stage.report.note(f"kills {victim.name} (process {victim.pid})")
     stage.stack.kill(victim)
     killed_at = asyncio.get_running_loop().time()
@@ -218,16 +218,10 @@ async def process_faults(stage: Stage) -> None:
 
 def key_holder() -> str:
     """A provider that has a key. Raises NotRun when none has."""
-    found = with_keys(os.environ)
+    found = with_keys(environment())
     if not found:
         raise NotRun("it needs a key: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY")
     return found[0]
-
-
-def faults_chance(seed: int) -> Any:
-    from services.tester.trial import chance_of
-
-    return chance_of("healing", seed)
 
 
 SCENARIOS = {

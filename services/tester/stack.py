@@ -16,7 +16,7 @@ import msgspec
 
 from shared.bus import Access, Bus, connect
 from shared.roles import ORCHESTRATOR
-from shared.service import SUPERVISED
+from shared.service import SUPERVISED, environment
 
 PROJECT = Path(__file__).parents[2]
 
@@ -171,9 +171,10 @@ class Stack:
 
 
 def inherited(provider: str) -> dict[str, str]:
-    """Our own environment without what would change a test: no other NATS, and keys only for providers that need one."""
+    """Our environment without what would change a test: no other NATS, and keys, also those of `.env`, only where needed."""
     drop = {"NATS_URL", "OUTPUT", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
-    keep = {k: v for k, v in os.environ.items() if k not in drop and (provider != "random" or not k.endswith("_API_KEY"))}
+    found = os.environ if provider == "random" else environment()
+    keep = {k: v for k, v in found.items() if k not in drop and (provider != "random" or not k.endswith("_API_KEY"))}
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return keep | {"PYTHONPATH": os.pathsep.join(paths)}
 
