@@ -223,7 +223,11 @@ class Bus:
         Yields an empty list when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.
         """
-        async with contextlib.aclosing(follow(StreamReader(self.client, stream, subjects, after))) as batches:
+
+        async def end() -> int:
+            return (await self.head(stream)).last
+
+        async with contextlib.aclosing(follow(StreamReader(self.client, stream, subjects, after), end)) as batches:
             async for batch in batches:
                 yield batch
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -73,16 +73,15 @@ class StreamReader:
             self._pause = FIRST_PAUSE
         return found
 
-    async def skip(self, end: int = 0) -> None:
-        """Go on to just before the next message that is wanted; to `end`, if given, when there is none up to it.
+    async def skip(self, end: int) -> None:
+        """Go on to just before the next message that is wanted, or to `end` when there is none up to it.
 
-        The stream's leader is asked, so that nothing is skipped that a replica has not heard of yet.
+        `end` is where the stream ended a moment before: nothing later is looked for, since what came between the
+        questions for two subjects would be missed. The leader is asked, so that nothing is skipped that a replica has
+        not heard of yet.
         """
         ahead = [found - 1 for subject in self._wanted if (found := await self._next(subject))]
-        if end:
-            ahead.append(end)
-        if ahead:
-            self.at = max(self.at, min(ahead))
+        self.at = max(self.at, min([end, *ahead]))
 
     async def _next(self, subject: str) -> int:
         """The sequence of the next message on a subject, or 0."""
@@ -137,15 +136,18 @@ async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored]
         await reader.close()
 
 
-async def follow(reader: StreamReader) -> AsyncGenerator[list[Stored], None]:
-    """What is there and whatever comes later, for ever; an empty list when nothing came within `IDLE_SECONDS`."""
+async def follow(reader: StreamReader, end: Callable[[], Awaitable[int]]) -> AsyncGenerator[list[Stored], None]:
+    """What is there and whatever comes later, for ever; an empty list when nothing came within `IDLE_SECONDS`.
+
+    `end` tells where the stream ends.
+    """
     interrupted = False
     barren = True
     try:
         while True:
             try:
                 if barren:
-                    await reader.skip()
+                    await reader.skip(await end())
                 batch = await reader.read()
                 barren = not batch and not reader.exhausted
                 interrupted = False

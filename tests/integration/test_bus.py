@@ -13,6 +13,7 @@ from shared import streams, subjects
 from shared.bus import Bus, Entry, Fenced, Full, Malformed, Missing, Stored, Taken, Unavailable, connect, decode, encode
 from shared.messages import Duplicate, Epoch, Finished, RunControl, Started, Task
 from shared.service import end
+from shared.stream_reader import StreamReader
 from tests.conftest import NatsServer, eventually
 
 RESULTS = "RESULTS"
@@ -231,6 +232,30 @@ async def test_history_of_a_few_subjects_skips_the_others_and_keeps_the_order(
     assert await collect(bus.history(RESULTS, subjects.decisions_of_run("r1")), 100) == wanted
     assert await collect(bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]), 100) == [95, 96]
     assert await collect(bus.follow(RESULTS, subjects.decisions_of_run("r1")), len(wanted)) == wanted
+
+
+@pytest.mark.parametrize("kind", ["history", "follow"])
+async def test_what_is_written_between_two_questions_of_a_reader_is_not_skipped(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A reader of several subjects asks for the next of each: one answer is older than the other."""
+    await bus.publish(subjects.started("r2"), message(0))
+    ask = StreamReader._next  # noqa: SLF001  # the questions are what this is about
+    asked: list[str] = []
+
+    async def ask_and_write(self: StreamReader, subject: str) -> int:
+        found = await ask(self, subject)
+        asked.append(subject)
+        if len(asked) == 1:
+            await bus.commit([Entry(subjects.started("r1"), message(1)), entry(1), entry(2)])
+        return found
+
+    monkeypatch.setattr(StreamReader, "_next", ask_and_write)
+    if kind == "follow":
+        assert await collect(bus.follow(RESULTS, subjects.decisions_of_run("r1")), 3) == [2, 3, 4]
+    else:
+        assert await collect(bus.history(RESULTS, subjects.decisions_of_run("r1")), 3) == []
+        assert await collect(bus.history(RESULTS, subjects.decisions_of_run("r1")), 3) == [2, 3, 4]
 
 
 async def test_what_is_new_is_heard_of_at_once(bus: Bus) -> None:
