@@ -10,8 +10,8 @@ Objective = Literal["dollars", "seconds", "balanced"]
 DOLLARS: dict[Objective, float] = {"dollars": 0.95, "balanced": 0.5, "seconds": 0.05}
 """Weight of a call's price against its time. Neither is ever nothing: of two free models the faster one is better."""
 
-SHARPNESS = 4
-"""Power of a route's value in its share: equal routes take turns, and one worth half as much gets a sixteenth."""
+SHARPNESS = 6
+"""Power of a route's value in its share: equal routes take turns, and one worth half as much gets a sixty-fourth."""
 
 MEMORY = 0.9
 """Weight that the calls of a route keep with each further call of the run, when shares are kept."""

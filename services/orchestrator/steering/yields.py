@@ -15,11 +15,12 @@ FADING = 0.95
 TRUST = 0.05
 """Calls that the hope before any call counts for: enough to have everything tried, too little to outweigh what was found."""
 
-NOVELTY = 0.1
-"""Of what was found in a facet, how much more a route may know that was not asked for it yet: no two models know the same."""
+NOVELTY = 0.2
+"""Of what was found in a facet, how much more a route may know that was not asked for it yet: models say much the same of a
+topic, and never quite."""
 
-NOVELTY_TRUST = 0.5
-"""Calls that this counts for."""
+PAIR_TRUST = 0.25
+"""Calls that those of other routes count for beside a route's own."""
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Yields:
 
     def of_pair(self, route: str, facet: str) -> float:
         """Of a call to this route in this facet: what its own calls tell, and before them what those of other routes do."""
-        hoped = min(1.0, NOVELTY * self.found[facet] / self.size)
-        record = self._pairs.get((route, facet), Record())
-        return record.blend(max(self.of_facet(facet), hoped), NOVELTY_TRUST * self.size)
+        record = self._pairs.get((route, facet))
+        if record is None:
+            return max(self.of_facet(facet), min(1.0, NOVELTY * self.found[facet] / self.size))
+        return record.blend(self.of_facet(facet), PAIR_TRUST * self.size)

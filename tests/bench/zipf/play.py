@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from services.orchestrator.steering import Called, Made, Offer, Steering, Wish
+from services.orchestrator.steering.avoid import tokens_of
 from tests.bench.zipf.world import World
 
 SIZE = 20
@@ -31,7 +32,8 @@ class Played:
     high: list[float] = field(default_factory=list)
     models: list[int] = field(default_factory=list)
     facets: list[str] = field(default_factory=list)
-    avoid_names: list[int] = field(default_factory=list)
+    avoid_tokens: int = 0
+    """Of the longest avoid list."""
     stopped: str = ""
     available: float = 0.0
     """Share of new attributes in the calls that would have come next, had the run not stopped."""
@@ -89,7 +91,9 @@ def play(
             ask = game.steering.ask(offer.route)
             made = Made(task, offer.route, ask.facet, ask.probe)
             game.steering.handed_out(made)
-            under_way.append((made, model, len(ask.avoid), world.answer(model, SIZE, ask.facet, ask.avoid, rng)))
+            under_way.append(
+                (made, model, sum(map(tokens_of, ask.avoid)), world.answer(model, SIZE, ask.facet, ask.avoid, rng))
+            )
             committed += world.law.prices[model]
             issued += 1
         if not under_way:
@@ -131,7 +135,7 @@ class _Game:
         played.high.append(estimate.high if estimate else 1.0)
         played.models.append(model)
         played.facets.append(made.facet)
-        played.avoid_names.append(avoided)
+        played.avoid_tokens = max(played.avoid_tokens, avoided)
 
     def cut(self) -> Played:
         """What was played until the stop; what came afterwards tells what share of new attributes was still to be had."""
@@ -140,5 +144,5 @@ class _Game:
         played.available = (played.unique[-1] - played.unique[at - 1]) / (SIZE * more) if more else 0.0
         for values in (played.unique, played.usd, played.true_coverage, played.told_coverage, played.low, played.high):
             del values[at:]
-        del played.models[at:], played.facets[at:], played.avoid_names[at:]
+        del played.models[at:], played.facets[at:]
         return played
