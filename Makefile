@@ -2,7 +2,7 @@
 # GNU make 3.81 and POSIX tools, so that it is the same on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs keys run test test-containers bench lint lock clean
+.PHONY: help setup up down status logs keys run test test-containers bench bench-yield lint lock clean
 .PHONY: faults soak compose-up compose-down cluster-up cluster-down
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -82,6 +82,9 @@ test-containers: .venv/installed-dev ## Build the images, run them on a Docker e
 
 bench: .venv/installed-bench ## Measure what is promised, each figure beside its ceiling: make bench ARGS=dedupe
 	@$(BIN)/python -m tests.bench.run $(ARGS)
+
+bench-yield: .venv/installed-dev ## Measure steering in worlds with an end, offline
+	@$(BIN)/python -m tests.bench.zipf.run $(ARGS)
 
 lint: .venv/installed-dev ## Check style, types and the rules of import
 	@$(BIN)/ruff check

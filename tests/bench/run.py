@@ -1,7 +1,7 @@
 """Every figure that is promised, measured: a table for people, and `build/bench.json` for machines.
 
-`python -m tests.bench.run [dedupe] [gateway] [orchestrator]`: all without a name. A part is a module that prints each finding
-as a line of JSON, and tables beside them; it ends with another code than 0 when a figure is not reached.
+`python -m tests.bench.run [dedupe] [gateway] [orchestrator] [zipf]`: all without a name. A part is a module that prints each
+finding as a line of JSON, and tables beside them; it ends with another code than 0 when a figure is not reached.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("dedupe", "gateway", "orchestrator")
+PARTS = ("dedupe", "gateway", "orchestrator", "zipf")
 REPORT = Path("build") / "bench.json"
 
 

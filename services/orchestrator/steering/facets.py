@@ -15,7 +15,7 @@ PARTS_OF_ONE = 4
 """Facets that take the place of one that is split."""
 
 MOST_ASKED = 3
-"""Attempts to have a question for facets answered; then the run does without."""
+"""Attempts to have the first question for facets answered; then the run does without. A split is worth one."""
 
 MOST_FACETS = 24
 """Facets of a run, those that were split included."""
@@ -97,7 +97,8 @@ class Facets:
         self.give(fresh)
 
     def _may_ask(self, of: str) -> bool:
-        return of not in self._answered and self._attempts.get(of, 0) < MOST_ASKED
+        most = MOST_ASKED if of == WHOLE else 1
+        return of not in self._answered and self._attempts.get(of, 0) < most
 
     def _runs_dry(self, name: str, yields: Yields) -> bool:
         facet = self.of[name]

@@ -5,6 +5,7 @@ Prints each with its baselines and whether its goal is reached; writes a CSV and
 
 import argparse
 import csv
+import json
 import os
 import sys
 import time
@@ -36,6 +37,9 @@ def main() -> int:
             figures.append(figure)
             sys.stdout.write(f"\n{'reached' if figure.reached else 'MISSED '}  {figure.name}\n")
             sys.stdout.writelines(f"         {line}\n" for line in figure.lines)
+            found = {"bench": f"zipf.{make.__name__}", "goal": figure.reached, "lines": figure.lines, **figure.values}
+            if not sys.stdout.isatty():  # then a program reads it
+                sys.stdout.write(json.dumps(found) + "\n")
             sys.stdout.flush()
     _write(bench)
     sys.stdout.write(f"\n{time.monotonic() - began:.0f} s; {FOLDER}/yield.csv and {FOLDER}/yield.svg hold all strategies\n")
