@@ -26,7 +26,8 @@ MANY = [pytest.param(500, id="some"), pytest.param(5_000, id="many", marks=pytes
 Sound = Callable[[int], msgspec.Struct]
 """Makes the n-th message in order, to be spoiled."""
 
-SPEC = RunSpec(topic="tools", providers=("random",))
+SPEC = RunSpec(topic="tools", providers=("random",), producers=1, iterations=1, max_calls=1, max_seconds=1)
+"""Of runs that a request may start in spite of what was done to it: they shall end soon, whichever limit is spoiled."""
 
 
 def accepted(number: int) -> msgspec.Struct:
