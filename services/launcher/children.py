@@ -58,6 +58,8 @@ class Child:
         self._folder = folder
         self._changed = changed
         self._process: Process | None = None
+        self._asked = False
+        """Whether its end was asked for by `restart`: no failure of its own."""
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -71,7 +73,8 @@ class Child:
         self._enter("ready")
 
     def restart(self) -> None:
-        """End its process at once, so that another one is started: for a process that will not do its work any more."""
+        """End its process at once, so that another one is started soon: for a process that will not do its work any more."""
+        self._asked = True
         self._signal(signal.SIGKILL)
 
     async def stop(self) -> None:
@@ -96,7 +99,9 @@ class Child:
             code = await self._run_once()
             if self._stopping.is_set():
                 break
-            self.failures = 1 if time.monotonic() - began >= HEALTHY_SECONDS else self.failures + 1
+            ran_well = self._asked or time.monotonic() - began >= HEALTHY_SECONDS
+            self.failures = 1 if ran_well else self.failures + 1
+            self._asked = False
             delay = min(MAX_DELAY, FIRST_DELAY * 2 ** min(self.failures - 1, 10))
             log.warning("child.ended", child=self.program.name, pid=self.pid, code=code, again_in=delay)
             self._enter("waiting")

@@ -65,7 +65,11 @@ class LogGuard:
 
     async def watch(self, server: Child) -> None:
         """Watch over the stack's own server for ever."""
-        restarts = server.restarts
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._compare_after_restarts(server))
+            await self._watch_health(server)
+
+    async def _watch_health(self, server: Child) -> None:
         trouble = _Trouble(self._folder)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -73,27 +77,35 @@ class LogGuard:
             if server.state == "waiting":
                 continue  # it has ended, and is started again by itself
             if status == 200:
-                trouble.over()
-                if server.restarts != restarts:
-                    restarts = server.restarts
-                    await self._compare()
+                trouble.is_over()
             elif trouble.calls_for_restart(status):
                 log.error("nats.unwell", status=status, said=body[:300].decode(errors="replace"), **trouble.facts())
                 trouble.restarted()
                 server.restart()
 
-    async def _compare(self) -> None:
-        """After a restart of the server: it may come back without a part of the log, and says nothing of it."""
-        await asyncio.sleep(SETTLE_SECONDS)
+    async def _compare_after_restarts(self, server: Child) -> None:
+        """A server that was started again may have come back without a part of the log, and says nothing of it."""
+        compared = server.restarts
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if server.restarts != compared and server.state == "ready":
+                restarts = server.restarts
+                await asyncio.sleep(SETTLE_SECONDS)
+                if server.restarts == restarts and await self._compare():  # one that cannot keep running: when it can
+                    compared = restarts
+
+    async def _compare(self) -> bool:
+        """Compare, and repair; False when it could not be told, as while the server is away."""
         code, said = await self._run("--look-only")
         if code != DAMAGED:
-            log.info("log.compared", code=code)
-            return
+            log.info("log.compared", code=code, said=said)
+            return code == 0
         log.error("log.damaged", said=said)
         try:
             await self._pause(self.repair)
         except StartError as error:
             log.error("log.not_repaired", error=str(error), hint="make down, then make up tries again")
+        return True
 
     async def _run(self, *flags: str) -> tuple[int, list[str]]:
         with self._folder.log(self._program.name).open("ab") as errors:
@@ -126,9 +138,11 @@ class _Trouble:
         self._free = 0
         self._last = 0.0
 
-    def over(self) -> None:
+    def is_over(self) -> None:
+        """It says that it is well; on a full disk it does so after each start, until it is to write."""
         self._since = 0.0
-        self._restarts = 0
+        if asyncio.get_running_loop().time() - self._last >= LONGEST_WAIT:
+            self._restarts = 0
 
     def calls_for_restart(self, status: int) -> bool:
         """Whether this status, 0 for silence, has lasted long enough."""
@@ -143,7 +157,8 @@ class _Trouble:
         return room_was_made or waited >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
 
     def restarted(self) -> None:
-        self._since = self._last = asyncio.get_running_loop().time()
+        self._since = 0.0
+        self._last = asyncio.get_running_loop().time()
         self._restarts += 1
         self._free = self._room()
 
