@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from docker.errors import DockerException
 
 PROJECT = Path(__file__).parents[2]
 WHEELS = PROJECT / "var" / "wheels"
+
+WHEELS_PORT = 18765
+"""The same each time if it is free: the address is an argument of the build, and another one would miss the build's cache."""
 
 BASE = os.environ.get("PYTHON_IMAGE", "chorus-base")
 """Stands in for python:…-slim; `.ci/docker-engine` makes it."""
@@ -59,11 +62,18 @@ def wheels_for(client: docker.DockerClient) -> Iterator[dict[str, str]]:
     """Serve the wheels to containers; gives the variables with which pip finds them, and only them."""
     host = bridge_address(client)
     handler = functools.partial(_Quiet, directory=str(WHEELS))
-    with ThreadingHTTPServer((host, 0), handler) as server:
+    with _listening(host, handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://{host}:{server.server_port}/"
         yield {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": address, "PIP_TRUSTED_HOST": host, "PIP_INDEX_URL": ""}
         server.shutdown()
+
+
+def _listening(host: str, handler: Callable[..., SimpleHTTPRequestHandler]) -> ThreadingHTTPServer:
+    try:
+        return ThreadingHTTPServer((host, WHEELS_PORT), handler)
+    except OSError:
+        return ThreadingHTTPServer((host, 0), handler)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
