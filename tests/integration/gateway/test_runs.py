@@ -146,7 +146,7 @@ async def test_what_a_run_aims_at_reaches_the_orchestrator(client: httpx.AsyncCl
         ({"stop_below": 5}, "stop_below"),
         ({"strategy": "luck"}, "luck"),
     ]:
-        refused = await client.post("/api/runs", json=fields | wrong)
+        refused = await client.post("/api/runs", json={**fields, **wrong})
         assert (refused.status_code, words in refused.json()["detail"]) == (422, True), wrong
 
 
