@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,8 +75,14 @@ async def heard_by(bus: Bus, subject: str) -> list[Msg]:
         heard.append(message)
 
     await bus.client.subscribe(subject, cb=on_message)
-    await bus.client.flush()
+    await settled(bus)
     return heard
+
+
+async def settled(bus: Bus) -> None:
+    """Wait until the server has what was sent. Twice: the client may send its ping before what it has buffered."""
+    for _ in range(2):
+        await bus.client.flush()
 
 
 async def test_a_producer_forges_neither_another_nor_the_log(
@@ -114,8 +122,7 @@ async def test_a_producer_takes_and_acknowledges_its_own_tasks_alone(
         delivery = await honest.queue("openai").take()
         assert delivery
         await hostile.client.publish("$JS.ACK.TASKS.producer-openai.1.1.1.1.0", b"+ACK")
-        await hostile.client.flush()
-        await hostile.client.flush()
+        await settled(hostile)
         assert len(await orchestrator.waiting("TASKS", subjects.ALL_TASKS)) == 1
 
 
@@ -136,8 +143,7 @@ async def test_nobody_but_provision_makes_a_consumer_that_delivers_where_its_mak
                 ("$JS.API.CONSUMER.DURABLE.CREATE.RESULTS.x", named),
             ):
                 await bus.client.publish(subject, json.dumps(body).encode())
-            await bus.client.flush()
-            await bus.client.flush()
+            await settled(bus)
 
     async with server.connected(roles.PROVISION) as bus:
         assert await bus.client.jetstream().consumers_info("RESULTS") == []
@@ -205,7 +211,7 @@ async def test_a_task_of_another_provider_cannot_be_had_by_its_answer(hostile: B
     await orchestrator.publish(subjects.task("random", RUN), a_task())
     ask = "$JS.API.CONSUMER.MSG.NEXT.TASKS.producer-random"
     await hostile.client.publish(ask, b'{"batch":1}', reply=subjects.run_control(RUN))
-    await hostile.client.flush()
+    await settled(hostile)
 
     data = encode(a_task())
     signature = orchestrator.client.signer.sign(subjects.task("random", RUN), data)  # type: ignore[union-attr]  # it has one
@@ -219,7 +225,7 @@ async def test_inboxes_of_others_are_closed(server: SecuredServer, hostile: Bus)
     async with server.connected(roles.RECORDER) as recorder:
         overheard = await heard_by(hostile, "_INBOX_recorder.>")
         assert (await recorder.head("RESULTS")).last == 0
-        await hostile.client.flush()
+        await settled(hostile)
 
     assert overheard == []
 
@@ -231,7 +237,7 @@ async def test_the_tap_hears_and_says_nothing(server: SecuredServer, orchestrato
         await eventually(lambda: heard)
         await tap.tell(subjects.run_control(RUN), STOP)
         await tap.tell(subjects.candidate(RUN, "random"), a_candidate())
-        await tap.client.flush()
+        await settled(tap)
 
     assert (await orchestrator.head("CANDIDATES")).last == 1
 
@@ -386,6 +392,19 @@ def test_keys_are_private_kept_and_made_anew_when_asked(tmp_path: Path) -> None:
     changed = {file.name for file in folder.iterdir() if file.read_bytes() != before[file.name]}
     assert changed == {"gateway.nk", "public.conf"}
     assert not [name for name, content in before.items() if name.endswith(".nk") and content.strip() in before["public.conf"]]
+
+
+def test_make_keys_says_what_it_made_and_quotes_none(tmp_path: Path) -> None:
+    def launcher_keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services.launcher", "keys", "--folder", str(tmp_path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    first, rotated, wrong = launcher_keys(), launcher_keys("--rotate", "tap"), launcher_keys("--rotate", "nobody")
+
+    assert first.stdout == f"{tmp_path}/keys: {', '.join(roles.ROLES)}\n"
+    assert rotated.stdout == f"{tmp_path}/keys: tap\n"
+    assert (wrong.returncode, wrong.stderr.split(";")[0]) == (1, "There is no role 'nobody'")
+    assert not [file for file in (tmp_path / "keys").glob("*.nk") if file.read_text().strip() in first.stdout + first.stderr]
 
 
 @pytest.mark.parametrize(

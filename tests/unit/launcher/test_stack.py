@@ -37,6 +37,20 @@ def test_keys_choose_their_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-secret" not in repr(stack)
 
 
+def test_each_service_is_told_its_own_key_of_the_bus_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATS_KEYS", "/keys")
+    stack = chosen("orchestrator")
+
+    programs = [stack.service(name, "nats://x") for name in ("orchestrator", "recorder", "gateway")]
+    programs += [stack.producer("openai", 1, "nats://x"), stack.local_model("nats://x")]
+
+    told = [program.variables["NATS_NKEY"] for program in programs]
+    names = ("orchestrator", "recorder", "gateway", "producer-openai", "local-model")
+    assert told == [f"/keys/{name}.nk" for name in names]
+    assert {program.variables["ORCHESTRATOR_KEY"] for program in programs} == {"/keys/orchestrator.pub"}
+    assert all(sum(".nk" in value for value in program.variables.values()) == 1 for program in programs)
+
+
 def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVIDER", "local")
     monkeypatch.setenv("PRODUCERS", "5")
