@@ -204,6 +204,7 @@ def test_the_share_is_by_nearest_rank() -> None:
     assert invariants.percentile([], 0.95) == 0
     assert invariants.mostly_recovers([1.0] * 19 + [9.0]) == []
     assert invariants.mostly_recovers([1.0] * 18 + [9.0] * 2)
+    assert invariants.mostly_recovers([9.0] * 5) == []
 
 
 def test_ends_stray_files_and_repeated_calls_are_found(tmp_path: Path) -> None:
