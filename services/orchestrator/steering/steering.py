@@ -18,6 +18,9 @@ PROBES = 0.05
 TAIL_BELOW = 0.5
 """New attributes for each one asked for, below which a prompt asks for what is seldom named: the head is found by then."""
 
+SHARED = 0.7
+"""What a call in a facet still promises beside another one that is under way in it: both may bring the same."""
+
 DOUBTFUL = 5
 """Calls in a row without anything new, after which all routes are asked in turn: before a run ends, each has had its say."""
 
@@ -167,8 +170,13 @@ class Steering:
         return self.avoid.names(facet, without=self.coverage.alone) if "avoid" in self.wish.parts else []
 
     def _facet(self, route: str) -> str:
+        """The most promising facet, and of several the one with the fewest calls; each call under way promises a bit less."""
         held = Counter(h.facet for h in self._held.values())
-        return max(self.facets.open(), key=lambda name: self.yields.of_pair(route, name) * 0.7 ** held[name])
+
+        def promise(name: str) -> tuple[float, int]:
+            return self.yields.of_pair(route, name) * SHARED ** held[name], -held[name] - self.facets.of[name].calls
+
+        return max(self.facets.open(), key=promise)
 
     def _probe_is_due(self, route: str) -> bool:
         """Whether the next call to a route is to be a probe.
