@@ -36,6 +36,12 @@ class NatsServer:
         return f"nats://127.0.0.1:{self._port}"
 
     @property
+    def monitor_url(self) -> str:
+        """Its HTTP monitoring address; another one after each start."""
+        ports = json.loads((self._folder / f"nats-server_{self.pid}.ports").read_text())
+        return str(ports["monitoring"][0])
+
+    @property
     def pid(self) -> int:
         """The process id, for a test that stops the server's clock with a signal."""
         if self._process is None:
@@ -46,7 +52,7 @@ class NatsServer:
         """Start it; returns once it accepts connections. A second start uses the same port and store."""
         config = self._folder / "nats.conf"
         config.write_text(
-            f'host: 127.0.0.1\nport: {self._port}\nports_file_dir: "{self._folder}"\n'
+            f'host: 127.0.0.1\nport: {self._port}\nhttp: "127.0.0.1:-1"\nports_file_dir: "{self._folder}"\n'
             f"max_payload: {streams.MAX_PAYLOAD}\n"
             f'jetstream {{ store_dir: "{self._folder / "store"}", sync_interval: {self.sync_interval},'
             f" max_file_store: {streams.MAX_FILE_STORE} }}\n"

@@ -16,10 +16,25 @@ VAR = PROJECT / "var"
 
 
 @app.command
-def up(*, provider: str | None = None, producers: int | None = None, port: int | None = None, folder: Where = VAR) -> int:
-    """Start everything in the background; what is not given is read from PROVIDER, PRODUCERS, PORT and NATS_URL."""
+def up(
+    *,
+    provider: str | None = None,
+    producers: int | None = None,
+    port: int | None = None,
+    accept_unsynced: bool = False,
+    folder: Where = VAR,
+) -> int:
+    """Start everything in the background; what is not given is read from PROVIDER, PRODUCERS, PORT and NATS_URL.
+
+    Parameters
+    ----------
+    accept_unsynced
+        Join a NATS that may not write through to disk, whose acknowledged messages a power cut may lose; or ACCEPT_UNSYNCED.
+    """
     from services.launcher.up import up
 
+    if accept_unsynced:
+        os.environ["ACCEPT_UNSYNCED"] = "1"  # for the supervisor that outlives us
     return up(Folder(folder.absolute()), provider=provider, producers=producers, port=port)
 
 
@@ -56,17 +71,19 @@ def tap(subject: str = "attributes.>", /, *, folder: Where = VAR) -> int:
 
 
 @app.command
-def provision(*, replicas: int | None = None) -> int:
+def provision(*, replicas: int | None = None, accept_unsynced: bool | None = None) -> int:
     """Make the streams on the NATS at NATS_URL, or bring them up to date.
 
     Parameters
     ----------
     replicas
         On how many servers of a cluster each stream is kept; what is not given is read from STREAM_REPLICAS.
+    accept_unsynced
+        Use a NATS that may not write through to disk, whose acknowledged messages a power cut may lose; or ACCEPT_UNSYNCED.
     """
     from services.launcher.provision import provision
 
-    return provision(replicas)
+    return provision(replicas, accept_unsynced=accept_unsynced)
 
 
 @app.command

@@ -17,6 +17,10 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
 
     stream_replicas: Annotated[int, Meta(ge=1, le=5)] | None = None
     """On how many servers of a cluster each stream is kept; by default as many as it is now, and 1 when it is new."""
+    nats_monitor_url: str = ""
+    """HTTP monitoring address of a NATS that is joined, to see that it writes through to disk."""
+    accept_unsynced: bool = False
+    """Join it even if it may not: a power cut may then lose what was acknowledged."""
 
 
 async def reach(url: str, access: Access) -> Bus:

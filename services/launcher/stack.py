@@ -67,6 +67,10 @@ class Stack:
     """On how many servers each stream is kept; None: as it is."""
     keys: Path | None = None
     """Folder of the roles' keys; None on a NATS without."""
+    monitor_url: str = ""
+    """HTTP monitoring address of the NATS to join."""
+    accept_unsynced: bool = False
+    """Whether that one may do without writing through to disk."""
     one_run: bool = False
     """Whether the recorder writes one run only, and then no second copy of the log."""
 
@@ -152,6 +156,8 @@ def chosen(
         metrics=metrics,
         replicas=settings.stream_replicas,
         keys=Path(settings.nats_keys).absolute() if settings.nats_keys else None,
+        monitor_url=settings.nats_monitor_url,
+        accept_unsynced=settings.accept_unsynced,
         one_run=bool(variables.get("RECORD_RUN")),
     )
 

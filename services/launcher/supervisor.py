@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from services.launcher import elastic, keys, nats_server
+from services.launcher import durability, elastic, keys, nats_server
 from services.launcher.children import Program
 from services.launcher.connection import make_streams, reach
 from services.launcher.errors import StartError
@@ -18,7 +18,7 @@ from services.launcher.producers import Producers
 from services.launcher.readiness import RollCall, is_ready
 from services.launcher.stack import GATEWAY, LOCAL_MODEL, NATS, WRITERS, Stack
 from shared.bus import Access, Bus, connect
-from shared.roles import PROVISION
+from shared.roles import MONITOR, ORCHESTRATOR, PROVISION
 from shared.service import end, environment
 
 READY_SECONDS = 60.0
@@ -75,6 +75,10 @@ class Supervisor:
         self._access = keys.access(self.stack.keys, PROVISION, environment().get("NATS_CA", ""))
         bus = await reach(self._nats_url, self._access)
         try:
+            if not self.stack.has_nats and ORCHESTRATOR in self.stack.services:  # who only adds a recorder decides nothing
+                monitor = keys.access(self.stack.keys, MONITOR, environment().get("NATS_CA", "")) if self.stack.keys else None
+                accepted = self.stack.accept_unsynced
+                await durability.require(self._nats_url, self.stack.monitor_url, monitor, accept_unsynced=accepted)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._attend(bus))
                 tasks.create_task(self._trim_logs())
