@@ -116,7 +116,7 @@ def producer_consumer(provider: str) -> str:
 ACK_WAIT = 5.0
 """Seconds until a task whose producer fell silent goes to another. A working producer says so every `ACK_WAIT / 3`.
 
-Shorter, a server that stood still for a moment would have calls made twice; longer, a run whose producers all died waits for it.
+Shorter, a server that stood still for a moment would have calls made twice; longer, a run whose producers all died waits on.
 """
 
 MAX_DELIVER = 5
