@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.producer.judgements import JudgementParser
+from services.producer.judgements import JudgementParser, SampleParser
+from services.producer.parse import FacetParser
 from services.producer.prompt import chat
 from shared.messages import Judgement, Pair, Task
 
@@ -48,3 +49,21 @@ def test_the_prompt_holds_every_pair_and_the_topic() -> None:
         assert "3. Seine | River Seine" in prompt
         assert "Paris {x}" in prompt
         assert "1 same" in prompt
+
+
+def test_a_sample_is_judged_by_number() -> None:
+    parser = SampleParser({17: "Louvre", 40: "Banana", 41: "Orsay"})
+    assert parser.feed("1 on\n2. off\nnonsense\n9 on\n1 off\n") == []
+    parser.end(whole=True)
+    assert (parser.on_topic, parser.off_topic) == ([17], [40])
+    assert parser.answered
+    assert parser.rejected["no_verdict"] == 3
+
+
+def test_facets_are_read_as_a_list_is_and_are_no_attributes() -> None:
+    parser = FacetParser(asked=12)
+    assert parser.feed('{"attributes": ["museums", "Parks and gardens", "museums"') == []
+    assert parser.feed(', "' + "x" * 100 + '"]}') == []
+    assert parser.end(whole=True) == []
+    assert parser.facets == ["museums", "Parks and gardens"]
+    assert parser.answered

@@ -3,10 +3,11 @@
 from statistics import mean
 
 import pytest
+from msgspec.structs import replace
 
 from services.orchestrator.dedupe import key
-from services.producer.adapters.contract import End, ModelError
-from services.producer.adapters.random import RandomModel, RandomSettings, bare
+from services.producer.adapters.contract import End, ModelError, Patience
+from services.producer.adapters.random import RandomModel, RandomSettings, bare, build
 from services.producer.parse import Parser
 from services.producer.vocabulary import MOST, vocabulary
 from shared.messages import Task
@@ -95,3 +96,15 @@ async def test_it_fails_as_often_as_it_is_told_to() -> None:
 def test_wrong_settings_are_refused_in_one_line() -> None:
     with pytest.raises(SystemExit, match="RANDOM_OBEDIENCE"):
         load(RandomSettings, {"RANDOM_OBEDIENCE": "much"})
+
+
+async def test_a_models_name_may_say_how_much_it_knows() -> None:
+    model = build({"RANDOM_LATENCY_SECONDS": "0"}, ("random", "random-20"), Patience())
+    assert len(await answer(model, replace(task(), model="random-20"))) == 20
+    assert len(await answer(model, replace(task(), model="random"))) == 60
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "random-5", "random-999999", "random-"])
+def test_other_models_are_refused(name: str) -> None:
+    with pytest.raises(SystemExit, match="random-10 to random-"):
+        build({}, (name,), Patience())
