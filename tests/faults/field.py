@@ -180,6 +180,15 @@ class Field:
         for member in self.members.values():
             member.link.heal()
 
+    async def _mend(self) -> None:
+        """Leave nothing to this fault of one that failed half-way: they share the server."""
+        self.heal()
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(self.server.url.rsplit(":", 1)[1]))
+            writer.close()
+        except OSError:
+            await self.kill_server()
+
     async def trial(
         self, name: str, seed: int, make: Callable[[random.Random], Awaitable[None]], repeats: int = 0, **spec: Any
     ) -> Trial:
@@ -188,6 +197,7 @@ class Field:
         async def begin() -> Watched:
             return await Watched.begin(self.url, self.bus, self.output, **run_spec(name, seed, **spec))
 
+        await self._mend()
         found, evidence = await attempt(name, seed, begin, make, self.producer_logs, key)
         self.heal()
         if evidence is not None:
