@@ -150,7 +150,9 @@ class Field:
         return self.members[name]
 
     async def remove(self, name: str) -> None:
-        await self.members.pop(name).stop()
+        """End a member for good, if it is there."""
+        if member := self.members.pop(name, None):
+            await member.stop()
 
     async def connect(self) -> Bus:
         """One more connection to the server itself."""

@@ -51,9 +51,11 @@ async def test_the_server_is_killed_at(field: Field, ledger: Callable[[Trial], N
         await eventually(lambda: not psutil.pid_exists(victim) or psutil.Process(victim).status() == psutil.STATUS_ZOMBIE, 30)
         await field.kill_server(chance.uniform(0, 1))
 
-    found = await field.trial(f"kill-nats-{point}", seed, make, repeats=3)
-    field.expected["orchestrator"] += 1  # the shipped one takes its place again
-    await field.restart("orchestrator", shipped("orchestrator"), {})
+    try:
+        found = await field.trial(f"kill-nats-{point}", seed, make, repeats=3)
+    finally:
+        field.expected["orchestrator"] += 1  # the shipped one takes its place again
+        await field.restart("orchestrator", shipped("orchestrator"), {})
     ledger(found)
 
 
@@ -74,9 +76,11 @@ async def test_a_zombie_is_fenced(field: Field, ledger: Callable[[Trial], None],
         zombie.signal(signal.SIGCONT)
         await eventually(lambda: len(zombie.codes) > ended, 30)
 
-    found = await field.trial("zombie", seed, make)
-    await field.remove("second")
-    zombie.start(shipped("orchestrator"))
+    try:
+        found = await field.trial("zombie", seed, make)
+    finally:
+        await field.remove("second")
+        await field.restart("orchestrator", shipped("orchestrator"), {})
     ledger(found)
 
 
@@ -93,7 +97,9 @@ async def test_of_two_orchestrators_one_stays(field: Field, ledger: Callable[[Tr
         second.start(shipped("orchestrator"))
         await eventually(lambda: len(first.codes) > ended, 30)
 
-    found = await field.trial("two-orchestrators", seed, make)
-    await field.remove("second")
-    first.start(shipped("orchestrator"))
+    try:
+        found = await field.trial("two-orchestrators", seed, make)
+    finally:
+        await field.remove("second")
+        await field.restart("orchestrator", shipped("orchestrator"), {})
     ledger(found)

@@ -154,6 +154,7 @@ class Judged(msgspec.Struct):
 
 async def judge(bus: Bus, seen: dict[str, Stored]) -> Judged:
     """Read the log and hold it against what was seen of it."""
+    seen = dict(seen)  # as of now: the run may go on while its log is read
     log = [stored async for batch in bus.history(RESULTS, ["attributes.>"]) for stored in batch]
     present = {stored.subject: stored for stored in log}
     lost = [subject for subject, stored in seen.items() if _meaning(stored) != _meaning(present.get(subject))]
