@@ -147,3 +147,15 @@ async def test_children_stop_in_the_order_that_loses_nothing(folder: Folder) -> 
     assert sorted(stopped[:2]) == ["producer-local-1", "producer-random-1"]
     assert stopped[2:] == ["gateway", "orchestrator", "recorder", "local-model", "nats"]
     assert fleet.children == {}
+
+
+async def test_a_restart_that_was_asked_for_comes_soon_and_counts_as_no_failure(
+    child: Callable[[str], Child], folder: Folder
+) -> None:
+    """A server that is started again and again while its disk is full must be back at once when there is room."""
+    it = child(SAY_AND_WAIT)
+    for number in range(1, 5):
+        await eventually(says(folder, "up\n" * number))
+        assert it.failures <= 1
+        it.restart()
+    await eventually(lambda: it.restarts == 4, children.FIRST_DELAY * 25)
