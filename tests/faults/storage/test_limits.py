@@ -15,19 +15,14 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 STREAMS = {stream.name: stream for stream in streams.STREAMS}
 
 
-@pytest.mark.parametrize("name", ["RESULTS", "CANDIDATES", "TASKS", "USAGE"])
+@pytest.mark.parametrize("name", ["RESULTS", "CANDIDATES", "TASKS"])
 async def test_a_full_stream(tmp_path: Path, figure: Callable[[str, str], None], name: str) -> None:
     async with running(tmp_path) as stack:
         provisioner = await stack.provisioner()
         js = provisioner.client.jetstream()
         held = (await js.stream_info(name)).state.bytes
         await js.update_stream(STREAMS[name].evolve(max_bytes=max(1, held)))
-        if name == "USAGE":  # makes room by itself: only the calls of active runs are read again
-            seen = stack.accepted
-            await asyncio.sleep(5)
-            assert stack.accepted > seen
-        else:
-            await asyncio.wait_for(stopped(stack), 60)
+        await asyncio.wait_for(stopped(stack), 60)
         await js.update_stream(STREAMS[name])
         ended = time.monotonic()
         await provisioner.close()
