@@ -296,7 +296,7 @@ async def test_the_random_provider_loads_no_sdk() -> None:
         (["--provider", "random"], {"PRODUCER_SLOTS": "many"}, "producer_slots"),
         (["--provider", "nobody"], {}, "unknown provider 'nobody'"),
         (["--provider", "random"], {"RANDOM_ERROR_RATE": "2"}, "RANDOM_ERROR_RATE"),
-        (["--provider", "random", "--model", "gpt"], {}, "one model"),
+        (["--provider", "random", "--model", "gpt"], {}, "has the models random"),
         (["--provider", "random", "--log-level", "loud"], {}, "LOG_LEVEL"),
     ],
 )

@@ -10,8 +10,9 @@ Objective = Literal["dollars", "seconds", "balanced"]
 DOLLARS: dict[Objective, float] = {"dollars": 0.95, "balanced": 0.5, "seconds": 0.05}
 """Weight of a call's price against its time. Neither is ever nothing: of two free models the faster one is better."""
 
-SHARPNESS = 6
-"""Power of a route's value in its share: equal routes take turns, and one worth half as much gets a sixty-fourth."""
+SHARPNESS: dict[Objective, int] = {"dollars": 6, "balanced": 2, "seconds": 2}
+"""Power of a route's value in its share: equal routes take turns, and one worth half as much gets a quarter of the calls of a
+better one. When dollars alone count it gets a sixty-fourth: nobody who says so wants to pay for variety."""
 
 MEMORY = 0.9
 """Weight that the calls of a route keep with each further call of the run, when shares are kept."""
@@ -80,7 +81,7 @@ class Allocation:
     def _turn(self, route: str, value: float, under_way: Counter[str]) -> float:
         """When it is a route's turn, the least first: the calls it had lately for its share."""
         had = self._spent[route].turns if route in self._spent else 0.0
-        return (had + under_way[route] + 0.5) / max(LEAST, value**SHARPNESS)
+        return (had + under_way[route] + 0.5) / max(LEAST, value ** SHARPNESS[self.objective])
 
     def values(self, offers: Sequence[Offer], brings: Mapping[str, float]) -> dict[str, float]:
         """What a call to each route brings, for what it costs beside the others."""
