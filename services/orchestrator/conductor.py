@@ -175,6 +175,10 @@ class Conductor:
             self.run.issued += 1
         self.run.handed_out(task, sequence, _clock())
         self._load.change(task.provider, +1)
+        if (
+            task.id in self.run.reported
+        ):  # an attempt whose answer was lost was stored, and the call is made: none will report it
+            self._forget(self.run.outstanding[task.id], "ok")
         return True
 
     def _write_off(self) -> None:

@@ -208,10 +208,31 @@ def _moving_on_early() -> None:
     _wrap(DecisionLog, "append", around)
 
 
+def _losing_answers() -> None:
+    """No breakage but a fault: the answer to each second task is lost, and the task done before one is sure of it."""
+    count = 0
+
+    def around(publish: Any) -> Any:
+        async def publishing(self: Bus, subject: str, *arguments: Any, **more: Any) -> Any:
+            nonlocal count
+            sequence = await publish(self, subject, *arguments, **more)
+            if subject.startswith("control.task."):
+                count += 1
+                if count % 2:
+                    await asyncio.sleep(1.5)  # until it is reported
+                    raise Unavailable("the answer was lost")
+            return sequence
+
+        return publishing
+
+    _wrap(Bus, "publish", around)
+
+
 BROKEN: dict[str, Callable[[], None]] = {
     "no_fence": _without_fence,
     "blind_writes": _writing_blindly,
     "early_place": _moving_on_early,
+    "lost_answers": _losing_answers,
 }
 
 

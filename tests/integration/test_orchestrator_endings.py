@@ -1,10 +1,14 @@
-"""An orchestrator that died when a run's end was in the log and its last state was not yet written."""
+"""Runs that would never end, or never seem to: what the fault matrix brought to light."""
+
+import asyncio
+import os
+import sys
 
 from shared import streams, subjects
 from shared.bus import Bus, bucket_key, bucket_stream, decode
 from shared.messages import Finished, RunState, Started
 from tests.conftest import eventually
-from tests.integration.test_orchestrator import Orchestrator, spec
+from tests.integration.test_orchestrator import Orchestrator, Producer, finished, spec, start
 
 RUNS = streams.RUNS.bucket
 
@@ -36,3 +40,18 @@ async def test_the_next_one_writes_the_last_state(bus: Bus, nats_url: str) -> No
     assert (last.accepted, last.duplicates, last.calls, last.reason) == (7, 2, 3, "made all calls")
     assert (last.created, last.ended) == ("before", "then")
     assert (await state("gone")).status == "running", "of this run the log has no end"
+
+
+async def test_a_task_that_was_done_before_its_publication_was_sure_is_not_waited_for(bus: Bus, nats_url: str) -> None:
+    """It was stored, taken and reported while the answer was lost: published again, nobody would report it a second time."""
+    environment = {**os.environ, "NATS_URL": nats_url, "BROKEN": "lost_answers"}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.faults.mains", env=environment)
+    producer = Producer(bus, lambda task: [f"thing {task.ordinal}"]).join()
+    try:
+        await start(bus, iterations=2)
+        ended = await finished(bus, seconds=40)
+    finally:
+        await producer.leave()
+        process.kill()
+        await process.wait()
+    assert (ended.status, ended.calls, ended.accepted) == ("finished", 2, 2)
