@@ -26,7 +26,9 @@ FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 """Seconds between restarts that did not help: doubled each time, and cut short when room was made on the disk."""
 
 ROOM = 1024 * 1024
-"""Bytes by which the free space must have grown for that."""
+"""Bytes by which the free space must have grown for that, on a disk that had less than `FULL` left."""
+
+FULL = 64 * ROOM
 
 SETTLE_SECONDS = 2.0
 """After a restart, before the log is compared: who was waiting for the server goes first."""
@@ -153,7 +155,7 @@ class _Trouble:
         if not self._restarts:
             return moment - self._since >= UNWELL_SECONDS
         waited = moment - self._last
-        room_was_made = self._room() >= self._free + ROOM and waited >= UNWELL_SECONDS
+        room_was_made = self._free < FULL and self._room() >= self._free + ROOM and waited >= UNWELL_SECONDS
         return room_was_made or waited >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
 
     def restarted(self) -> None:

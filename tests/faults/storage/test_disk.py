@@ -13,7 +13,12 @@ import pytest
 from tests.conftest import eventually
 from tests.faults.storage.launched import Launched, judge
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.timeout(300),
+    # The NATS client lets go of an attempt to connect to a server that does not answer without closing its socket.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
+]
 
 SEEDS = 3
 MOST_SECONDS = 10.0

@@ -1,0 +1,103 @@
+"""A launcher whose server cannot write: it is started again, and compared with the second copy when it is back."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from services.launcher import log_guard
+from services.launcher.children import Child, Program
+from services.launcher.folder import Folder
+from services.launcher.log_guard import LogGuard
+from shared.service import end
+from tests.conftest import eventually
+
+SERVER = """
+import http.server, pathlib, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if pathlib.Path(sys.argv[2]).exists() else 200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+REPAIR = """
+import pathlib, sys
+damaged = pathlib.Path(sys.argv[1])
+if damaged.exists():
+    print("The log lacks entry 7.")
+    if "--look-only" in sys.argv:
+        raise SystemExit(3)
+    damaged.unlink()
+    print("The log was written anew.")
+"""
+
+
+class Watched:
+    """A stand-in for the server, which is unwell while a file is there, and a log that is damaged while another one is."""
+
+    def __init__(self, folder: Folder, port: int) -> None:
+        self.unwell = folder.root / "unwell"
+        self.damaged = folder.root / "damaged"
+        self.paused = 0
+        probe = f"http://127.0.0.1:{port}/healthz"
+        command = (sys.executable, "-c", SERVER, str(port), str(self.unwell))
+        self.server = Child(Program("nats", command, probe=probe, watches_parent=False), folder, lambda: None)
+        repair = Program("recorder-repair", (sys.executable, "-c", REPAIR, str(self.damaged)))
+        self.guard = LogGuard(folder, repair, self._pause)
+
+    async def _pause(self, work: Callable[[], Awaitable[None]]) -> None:
+        self.paused += 1
+        await work()
+
+
+@pytest.fixture
+async def watched(tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
+    for name in ("LOOK_SECONDS", "UNWELL_SECONDS", "SETTLE_SECONDS"):
+        monkeypatch.setattr(log_guard, name, 0.1)
+    folder = Folder(tmp_path)
+    folder.make()
+    it = Watched(folder, unused_tcp_port)
+    it.server.start()
+    await eventually(lambda: it.server.pid, 10)
+    it.server.is_ready()
+    watching = asyncio.create_task(it.guard.watch(it.server))
+    yield it
+    await end([watching])
+    await it.server.stop()
+
+
+async def test_an_unwell_server_is_started_again_until_it_is_well(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_guard, "FIRST_WAIT", 0.2)
+    watched.unwell.touch()
+    await eventually(lambda: watched.server.restarts >= 2, 20)
+    watched.unwell.unlink()
+    await asyncio.sleep(1)
+    restarts = watched.server.restarts
+    await asyncio.sleep(1)
+
+    assert watched.server.restarts == restarts
+
+
+async def test_it_is_not_started_again_and_again_while_nothing_changes(watched: Watched) -> None:
+    watched.unwell.touch()
+    await eventually(lambda: watched.server.restarts == 1, 20)
+    await asyncio.sleep(1.5)
+
+    assert watched.server.restarts == 1  # the next one comes after FIRST_WAIT, or when room was made
+
+
+async def test_a_log_found_damaged_after_a_restart_is_repaired_while_nobody_writes(watched: Watched) -> None:
+    watched.damaged.touch()
+    watched.server.restart()
+    await eventually(lambda: watched.server.restarts == 1 and watched.server.state == "starting", 20)
+    watched.server.is_ready()
+
+    await eventually(lambda: watched.guard.said, 20)
+    assert watched.guard.said == ("The log lacks entry 7.", "The log was written anew.")
+    assert watched.paused == 1
+    assert not watched.damaged.exists()
