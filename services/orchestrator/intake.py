@@ -9,7 +9,8 @@ import structlog
 
 from services.orchestrator import metrics
 from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog
-from services.orchestrator.run import Arrival, Run
+from services.orchestrator.decisions import Arrival
+from services.orchestrator.run import Run
 from shared import streams, subjects, traces
 from shared.bus import Bus, BusError, Malformed, Stored, decode
 from shared.messages import Candidate, candidate_id

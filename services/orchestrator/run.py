@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from services.orchestrator import decisions
 from services.orchestrator.budget import Budget, Cost, Limits
+from services.orchestrator.decisions import Arrival
 from services.orchestrator.dedupe import Deduper, Verdict
 from services.orchestrator.dedupe.deduper import DEFAULT_CAPACITY
 from services.orchestrator.figures import figures
@@ -11,12 +14,11 @@ from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
 from services.orchestrator.steering import Called, Made, Steering, Wish
 from services.orchestrator.tally import Tally, tokens_of
-from shared import subjects, traces
+from shared import subjects
 from shared.bus import Entry
 from shared.messages import (
     ENDED,
     Accepted,
-    Candidate,
     Duplicate,
     Finished,
     Kind,
@@ -27,7 +29,6 @@ from shared.messages import (
     Status,
     Task,
     Usage,
-    next_digest,
     now,
 )
 
@@ -36,15 +37,6 @@ ADJUDICATE = "a"
 
 QUESTION = "q"
 """Stands before the number of a task that asks for facets, or has a sample judged."""
-
-
-@dataclass(slots=True)
-class Arrival:
-    """A candidate with its place in CANDIDATES and its trace."""
-
-    sequence: int
-    candidate: Candidate
-    trace: str
 
 
 @dataclass(slots=True)
@@ -181,50 +173,12 @@ class Run:
         return [[a] for a in arrivals]
 
     def _decision(self, arrival: Arrival, verdict: Verdict) -> Entry:
-        candidate = arrival.candidate
         if verdict.of is not None:
-            duplicate = Duplicate(
-                run=self.id,
-                candidate=candidate.id,
-                candidate_sequence=arrival.sequence,
-                text=candidate.text,
-                of=verdict.of + 1,
-                of_text=self.deduper.text(verdict.of),
-                tier=verdict.tier,
-                score=round(verdict.score, 4),
-                why=verdict.words,
-                task=candidate.task,
-                provider=candidate.provider,
-                model=candidate.model,
-                producer=candidate.producer,
-                facet=candidate.facet,
-                probe=candidate.probe,
-                trace=traces.trace_id(arrival.trace),
-                at=now(),
-            )
+            duplicate = decisions.duplicate(arrival, verdict, verdict.of + 1, self.deduper.text(verdict.of))
             self._count_duplicate(duplicate)
-            return Entry(subjects.duplicate(self.id, candidate.id), duplicate, arrival.trace)
-        accepted = Accepted(
-            run=self.id,
-            ordinal=self.accepted + 1,
-            text=candidate.text,
-            key=verdict.key,
-            candidate=candidate.id,
-            candidate_sequence=arrival.sequence,
-            task=candidate.task,
-            provider=candidate.provider,
-            model=candidate.model,
-            producer=candidate.producer,
-            facet=candidate.facet,
-            probe=candidate.probe,
-            near=0 if verdict.near is None else verdict.near + 1,
-            near_text="" if verdict.near is None else self.deduper.text(verdict.near),
-            near_score=round(verdict.near_score, 4),
-            near_why=verdict.words,
-            trace=traces.trace_id(arrival.trace),
-            at=now(),
-            digest=next_digest(self.digest, candidate.text),
-        )
+            return Entry(subjects.duplicate(self.id, duplicate.candidate), duplicate, arrival.trace)
+        near_text = "" if verdict.near is None else self.deduper.text(verdict.near)
+        accepted = decisions.accepted(arrival, verdict, self.accepted + 1, near_text, self.digest)
         self._count_accepted(accepted)
         return Entry(subjects.accepted(self.id, verdict.key), accepted, arrival.trace)
 
@@ -237,18 +191,7 @@ class Run:
             pair = self.grey.pair(judgement.ordinal)
             if pair is None:
                 continue
-            settled = Settled(
-                run=self.id,
-                ordinal=pair.ordinal,
-                text=pair.text,
-                of=pair.of,
-                of_text=pair.of_text,
-                same=judgement.same,
-                task=usage.task,
-                provider=usage.provider,
-                model=usage.model,
-                at=now(),
-            )
+            settled = decisions.settled(pair, judgement, usage)
             self.grey.settled(settled)
             entries.append(Entry(subjects.settled(self.id, pair.ordinal), settled, self.trace))
         return entries
@@ -355,42 +298,32 @@ class Run:
 
     def state(self) -> RunState:
         return RunState(
-            run=self.id,
             spec=self.spec,
-            status=self.status,
-            reason=self.reason,
-            accepted=self.accepted,
-            duplicates=self.duplicates,
-            calls=len(self.reported),
-            seconds=round(self.seconds, 3),
             created=self.created,
             ended=self.ended,
-            providers=_counts(self.tallies),
-            models=_counts(self.models),
-            tokens=self.budget.spent.tokens,
-            usd=self.usd,
             reserved_usd=dollars(self.budget.reserved.usd),
-            **figures(self.steering),
+            **self._standing(),
         )
 
     def finished(self) -> Finished:
-        return Finished(
-            run=self.id,
-            status=self.status,
-            reason=self.reason,
-            accepted=self.accepted,
-            duplicates=self.duplicates,
-            late=self.late,
-            seconds=round(self.seconds, 3),
-            providers=_counts(self.tallies),
-            models=_counts(self.models),
-            calls=len(self.reported),
-            tokens=self.budget.spent.tokens,
-            usd=self.usd,
+        return Finished(late=self.late, digest=self.digest, at=now(), **self._standing())
+
+    def _standing(self) -> dict[str, Any]:
+        """What a run's state and its last entry in the log both tell."""
+        return {
+            "run": self.id,
+            "status": self.status,
+            "reason": self.reason,
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "seconds": round(self.seconds, 3),
+            "providers": _counts(self.tallies),
+            "models": _counts(self.models),
+            "calls": len(self.reported),
+            "tokens": self.budget.spent.tokens,
+            "usd": self.usd,
             **figures(self.steering),
-            digest=self.digest,
-            at=now(),
-        )
+        }
 
 
 MOST_MODELS = 16
