@@ -154,5 +154,8 @@ async def close_client(client: Client) -> None:
     with contextlib.suppress(nats.errors.Error, TimeoutError):
         if client.is_connected:
             await client.flush(timeout=2)
-    with contextlib.suppress(nats.errors.Error, TimeoutError):
-        await asyncio.wait_for(client.close(), 2)
+    # In a task of its own: when the server has just been killed, what the client waits for is cancelled, and not we are.
+    closing = asyncio.ensure_future(client.close())
+    await asyncio.wait({closing}, timeout=2)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
