@@ -13,7 +13,7 @@ from math import sqrt
 CONFIDENT = 1.96
 """Standard errors of 95 % confidence."""
 
-SAFE = 1.5
+SAFE = 1.0
 """Standard errors by which the share that is told lies below the one measured: it should not promise what is not there."""
 
 
