@@ -24,7 +24,7 @@ ASK_SECONDS = 30.0
 FILES_SECONDS = 20.0
 """How long the recorder may take to complete the files after the run has ended."""
 
-STATE_SECONDS = 5.0
+STATE_SECONDS = 20.0
 """How long the run's last state may be written after its last entry, by the next orchestrator if need be."""
 
 DONE_SECONDS = 20.0
