@@ -91,8 +91,7 @@ def respelled(text: str, number: int) -> str:
 def _candidates(accepted: Sequence[str], fresh: Sequence[str]) -> list[str]:
     stride = max(1, len(accepted) // max(1, len(fresh)))
     return [
-        respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text
-        for at, text in enumerate(fresh)
+        respelled(accepted[(at * stride) % len(accepted)], at) if at % _REPEATED == 0 else text for at, text in enumerate(fresh)
     ]
 
 
