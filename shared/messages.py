@@ -77,7 +77,7 @@ class RunSpec(Message, kw_only=True, frozen=True):
     max_calls: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     """Model calls in all."""
     routing_strategy: str = ""
-    """backoff, roundrobin, priority or weighted; empty: the provider with the fewest calls goes first."""
+    """backoff, roundrobin, priority or weighted; empty: calls are shared out by what each model brings."""
     routing_config: Annotated[str, Meta(max_length=1000)] = ""
     """The routes of the strategy: `provider[:model]` or, weighted, `provider[:model]:weight`, comma-separated."""
     dedupe: Literal["exact", "fuzzy", "semantic"] = "semantic"

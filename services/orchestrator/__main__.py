@@ -82,7 +82,7 @@ def orchestrator(
         the pen), semantic (and synonyms and meaning).
     routing_strategy
         Which provider a call goes to: backoff (one, waited for), roundrobin, priority (the first that works), or weighted.
-        Without it, the provider with the fewest calls.
+        Without it, calls are shared out by what each model brings.
     routing_config
         The routes of the strategy: provider[:model], comma-separated; weighted: provider[:model]:weight, adding up to 1.
     dry_run
