@@ -20,6 +20,9 @@ MAX_PER_ADDRESS = 64
 SEND_SECONDS = 5.0
 """A client that takes nothing for this long is dropped; it comes back with its last id and misses nothing."""
 
+DROP_GAP = 0.005
+"""Seconds between two clients that are dropped: hundreds that stall together would hold up the others if they went together."""
+
 SHORTEST_GAP = 0.01
 """Seconds between two writes to one client: what comes meanwhile goes out together."""
 
@@ -89,6 +92,8 @@ class Clients:
         """Look every second for clients that take nothing: one look at all of them costs less than a timer for every send."""
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
-            for client in [client for client, since in self._sending.items() if now - since > SEND_SECONDS]:
-                client.scope.cancel()
+            latest = time.monotonic() - SEND_SECONDS
+            for client in [client for client, since in self._sending.items() if since < latest]:
+                if self._sending.get(client, latest) < latest:  # it may have taken something meanwhile
+                    client.scope.cancel()
+                    await asyncio.sleep(DROP_GAP)

@@ -16,9 +16,9 @@ from services.gateway.hosts import is_loopback
 BACKLOG = 512
 """Connections waiting to be taken: all clients of a restarted gateway come back within seconds."""
 
-STALLED_SECONDS = 4
-"""Unacknowledged bytes close a connection after this long. Without it a stalled client keeps its socket for ever, and
-the server waits for it when it should end (measured: more than 12 s; with it 0.2 s)."""
+STALLED_SECONDS = 8
+"""Unacknowledged bytes close a connection after this long. Without it a stalled client keeps its socket for ever. Longer than
+`clients.SEND_SECONDS`: the kernel ends all that stalled together at one moment, and what is left of them must be little."""
 
 SEND_BUFFER = 64 * 1024
 """Bytes the kernel holds for one client: enough for any burst, small when a thousand clients stall."""
