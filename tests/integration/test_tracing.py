@@ -105,7 +105,7 @@ async def test_one_trace_from_the_request_to_the_browser(tmp_path: Path, collect
         assert sum(span.attributes["chorus.accepted"] for span in of(name)) == len(seen), name
     started = collector.spans("service.started")
     assert {span.service for span in started} == SERVICES | {"recorder-repair"}
-    assert len({span.instance for span in started}) == 5
+    assert len({span.instance for span in started}) == 6
     assert {span.service for span in collector.spans("service.stopping")} == SERVICES | {"recorder-repair"}
     assert not any(attribute["text"] in repr(collector.spans()) for attribute in files(under_test, run))
 
