@@ -48,6 +48,10 @@ class Cluster:
     def url(self) -> str:
         return ",".join(f"nats://127.0.0.1:{self.port + number - 1}" for number in SERVERS)
 
+    @property
+    def monitor_url(self) -> str:
+        return f"http://127.0.0.1:{self.port + 21}"
+
     def do(self, verb: str) -> None:
         """`up` starts what does not run and waits until all are in step; `down` ends all."""
         own = {"CLUSTER_PORT": str(self.port), "CLUSTER_FOLDER": str(self.folder)}
@@ -85,7 +89,8 @@ async def stack(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stack]:
     """Chorus on the cluster, every stream kept three times."""
     joined = Stack(tmp_path / "chorus", services=("orchestrator", "recorder", "gateway"))
     try:
-        await joined.start({"NATS_URL": cluster.url, "STREAM_REPLICAS": "3", "RANDOM_LATENCY_SECONDS": LATENCY_SECONDS})
+        where = {"NATS_URL": cluster.url, "NATS_MONITOR_URL": cluster.monitor_url, "STREAM_REPLICAS": "3"}
+        await joined.start({**where, "RANDOM_LATENCY_SECONDS": LATENCY_SECONDS})
         yield joined
     finally:
         await joined.stop()

@@ -203,6 +203,7 @@ async def test_packets_are_dropped(field: Field, ledger: Callable[[Trial], None]
             await network.drop(False)
 
         field.expected["orchestrator"] += 1
+        await eventually(lambda: b"log.taken_over" in first.log_since_start(), 30)  # or it would take over from the other
         first.stay_away()
         ended = len(first.codes)
         remote.start((*network.prefix, *shipped("orchestrator")))
