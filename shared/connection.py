@@ -14,8 +14,8 @@ from nats.aio.client import Client
 from shared import metrics, nkey, roles, waits
 from shared.signatures import Signer, Verifier
 
-CREDENTIALS = re.compile(r"//[^@/]*@")
-"""User and password in an address: they reach no log."""
+CREDENTIALS = re.compile(r"(^|,|//)[^/,]*@")
+"""User and password of each address, up to its last @: they reach no log."""
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class _Events:
 
     def __init__(self, client: BusClient, url: str, role: str, closed: asyncio.Event) -> None:
         self._client = client
-        self._url = CREDENTIALS.sub("//…@", url)
+        self._url = CREDENTIALS.sub(r"\1…@", url)
         self._role = role
         self._closed = closed
         self._waiting = False
