@@ -55,6 +55,8 @@ class DirectGet:
                 raise Denied(f"The permissions on NATS do not allow this role to read the stream {stream}")
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("no answer")
+        if self._client.stats["reconnects"] != connection:  # within one look: what was on its way is lost, the end is not
+            raise Unavailable("the connection broke")
         about = self._end.result().headers or {}
         status = about.get("Status")
         if status not in (END_OF_BATCH, NOT_FOUND):
