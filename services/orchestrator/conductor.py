@@ -94,7 +94,7 @@ class Conductor:
         metrics.used(usage, dollars(self.run.budget.spent.usd - spent))
         self._spans.counted(usage)
         if held is not None:
-            self._load.change(usage.provider, -1)
+            self._load.change(held.task.provider, -1)
         left = set(self._left())
         self._dispatch.used(usage, held.since if held else 0.0, _clock())
         for name in self._left():
