@@ -98,7 +98,11 @@ class LogGuard:
 
     async def _compare(self) -> bool:
         """Compare, and repair; False when it could not be told, as while the server is away."""
-        code, said = await self._run("--look-only")
+        try:
+            code, said = await self._run("--look-only")
+        except StartError as error:
+            log.error("log.not_compared", error=str(error))
+            return False
         if code != DAMAGED:
             log.info("log.compared", code=code, said=said)
             return code == 0
@@ -123,9 +127,11 @@ class LogGuard:
         try:
             async with asyncio.timeout(REPAIR_SECONDS):
                 output, _ = await process.communicate()
-        except BaseException:
+        except BaseException as error:
             if process.returncode is None:
                 process.kill()  # whatever it had done, the next one does the rest
+            if isinstance(error, TimeoutError):
+                raise StartError(f"comparing the log took longer than {REPAIR_SECONDS:g} s; see {self._folder.logs}") from error
             raise
         return process.returncode or 0, output.decode(errors="replace").splitlines()
 

@@ -81,7 +81,7 @@ class Stack:
     @property
     def guards_log(self) -> bool:
         """Whether the log is compared with its second copy: both are ours, so nobody writes to them meanwhile."""
-        return not self.one_run and set(WRITERS) <= set(self.services)
+        return not self.one_run and self.has_nats and set(WRITERS) <= set(self.services)
 
     def service(self, name: str, nats_url: str) -> Program:
         """The program of the orchestrator, recorder or gateway."""

@@ -152,7 +152,7 @@ class Supervisor:
         since = loop.time()
         while True:
             self._fleet.changed.clear()
-            self._folder.write_report(self._report())
+            self._write_report()
             while starting := [c for c in self._fleet.children.values() if c.state == "starting"]:
                 await roll.call(c.program.service for c in starting)
                 await asyncio.sleep(POLL_SECONDS if loop.time() - since < PATIENCE_SECONDS else SLOW_POLL_SECONDS)
@@ -183,10 +183,19 @@ class Supervisor:
         async for demands in elastic.demands(bus):
             await self._match(demands)
 
+    def _write_report(self) -> None:
+        try:
+            self._folder.write_report(self._report())
+        except OSError as error:  # a full disk must not end the stack that waits for room
+            log.warning("report.not_written", error=str(error))
+
     async def _trim_logs(self) -> None:
         while True:
             await asyncio.sleep(TRIM_SECONDS)
-            await asyncio.to_thread(trim, self._folder)
+            try:
+                await asyncio.to_thread(trim, self._folder)
+            except OSError as error:  # a full disk must not end the stack that waits for room
+                log.warning("logs.not_trimmed", error=str(error))
 
     def _producer(self, provider: str, number: int) -> Program:
         return self.stack.producer(provider, number, self._nats_url)
