@@ -51,6 +51,9 @@ class Conductor:
         self._intake = intake
         self._load = load
         self._awake = asyncio.Event()
+        self._in_doubt: Task | None = None
+        """A task that the bus did not confirm."""
+        self._next_attempt = 0.0
         self._dispatch = Dispatch(run, producers, load)
         self._ending: tuple[Status, str] | None = None
         for task in run.outstanding.values():
@@ -159,7 +162,9 @@ class Conductor:
         if self._log.full:
             self.run.reason = "waiting: the log of decisions (stream RESULTS) is full"
             return
-        while (task := self._dispatch.next_task(_clock())) and await self._publish(task):
+        if self._in_doubt and _clock() < self._next_attempt:
+            return
+        while (task := self._in_doubt or self._dispatch.next_task(_clock())) and await self._publish(task):
             pass
         self.run.reason = self._dispatch.waits_for()
 
@@ -169,8 +174,11 @@ class Conductor:
             sequence = await self._bus.publish(subjects.task(task.provider, task.run), task, id=task.id, trace=trace)
         except BusError as error:
             log.warning("task.not_published", run=task.run, task=task.id, error=str(error))
-            self._dispatch.pause(task.provider, _clock() + UNPUBLISHED_SECONDS)
-            return False  # the next attempt has the same id, so it cannot be published twice
+            # It may be stored: nothing but the very same is published under its id, or a call would cost what is not reserved.
+            self._in_doubt, self._next_attempt = task, _clock() + UNPUBLISHED_SECONDS
+            self._dispatch.pause(task.provider, self._next_attempt)
+            return False
+        self._in_doubt = None
         if task.kind == "list":
             self.run.issued += 1
         self.run.handed_out(task, sequence, _clock())
