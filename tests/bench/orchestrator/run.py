@@ -3,18 +3,14 @@
 `python -m tests.bench.orchestrator.run [durable_exact] …`: all without a name.
 """
 
-import json
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import uvloop
 
 from tests.bench.orchestrator import end_to_end, growth, rate
+from tests.bench.part import Measure, run
 
-Figures = dict[str, Any]
-
-MEASURES: dict[str, tuple[Callable[[], Coroutine[Any, Any, Figures]], Callable[[Figures], bool]]] = {
+MEASURES: dict[str, Measure] = {
     "durable_exact": (lambda: rate.measure("exact", "always"), lambda found: found["ratio"] >= 0.8),
     "durable_semantic": (lambda: rate.measure("semantic", "always"), lambda found: found["ratio"] >= 0.5),
     "quick_exact": (lambda: rate.measure("exact", "2m"), lambda found: found["ratio"] >= 0.8),
@@ -24,16 +20,5 @@ MEASURES: dict[str, tuple[Callable[[], Coroutine[Any, Any, Figures]], Callable[[
 }
 
 
-async def main(names: list[str]) -> int:
-    reached = True
-    for name in names or MEASURES:
-        measure, goal = MEASURES[name]
-        figures = await measure()
-        reached &= goal(figures)
-        sys.stdout.write(json.dumps({"bench": f"orchestrator.{name}", "goal": goal(figures), **figures}) + "\n")
-        sys.stdout.flush()
-    return 0 if reached else 1
-
-
 if __name__ == "__main__":
-    sys.exit(uvloop.run(main(sys.argv[1:])))
+    sys.exit(uvloop.run(run("orchestrator", MEASURES, sys.argv[1:])))
