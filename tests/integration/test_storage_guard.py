@@ -76,9 +76,9 @@ async def test_an_unwell_server_is_started_again_until_it_is_well(watched: Watch
     watched.unwell.touch()
     await eventually(lambda: watched.server.restarts >= 2, 20)
     watched.unwell.unlink()
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # a restart that had been decided on may still come
     restarts = watched.server.restarts
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # five times FIRST_WAIT: nothing can be waited for where nothing shall happen
 
     assert watched.server.restarts == restarts
 
@@ -86,7 +86,7 @@ async def test_an_unwell_server_is_started_again_until_it_is_well(watched: Watch
 async def test_it_is_not_started_again_and_again_while_nothing_changes(watched: Watched) -> None:
     watched.unwell.touch()
     await eventually(lambda: watched.server.restarts == 1, 20)
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.5)  # longer than UNWELL_SECONDS: nothing can be waited for where nothing shall happen
 
     assert watched.server.restarts == 1  # the next one comes after FIRST_WAIT, or when room was made
 
