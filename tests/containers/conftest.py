@@ -39,13 +39,8 @@ def images(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 def stack(client: docker.DockerClient, images: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack with three producers of `random`, healthy."""
     variables = {"COMPOSE_PROFILES": "random", "RANDOM_LATENCY_SECONDS": "0.6", "PIP_FIND_LINKS": ""}
-    stack = Stack(client, tmp_path_factory.mktemp("stack"), variables)
-    try:
-        stack.up("--scale", "producer-random=3")
+    with Stack(client, tmp_path_factory.mktemp("stack"), variables).running("--scale", "producer-random=3") as stack:
         yield stack
-    finally:
-        stack.keep_logs()
-        stack.down()
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Chorus as its compose.yaml starts it, in a copy of the project, with handles on its containers."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,16 @@ class Stack:
         """Start what the profiles name and wait until all of it is healthy."""
         self.compose("up", "-d", "--no-build", *arguments, seconds=UP_SECONDS, **variables)
         self.wait_healthy()
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> Iterator["Stack"]:
+        """Up and healthy; gone in the end, but for its logs."""
+        try:
+            self.up(*arguments)
+            yield self
+        finally:
+            self.keep_logs()
+            self.down()
 
     def keep_logs(self) -> None:
         """Write what each container said to the folder `logs`, which outlives the containers."""
