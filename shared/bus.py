@@ -46,6 +46,9 @@ __all__ = [  # what services import from here, wherever it is written
     "encode",
 ]
 
+HELD_SECONDS = 1.0
+"""Between two looks at a log that is being written anew, which takes up to some minutes."""
+
 MAX_EPOCH_DIGITS = 16
 """A longer number is none of ours: an epoch is one start of an orchestrator."""
 
@@ -236,7 +239,16 @@ class Bus:
         return WorkQueue(self.client, self._js, provider)
 
     async def claim_epoch(self, message: Callable[[int], msgspec.Struct]) -> tuple[int, int]:
-        """Become the one writer of the log: returns the new epoch's number and its sequence, the fence for `commit`."""
+        """Become the one writer of the log: returns the new epoch's number and its sequence, the fence for `commit`.
+
+        Waits while the log is held (see `hold_log`).
+        """
+        said = False
+        while await self.log_is_held():
+            if not said:
+                log.error("log.held", hint="recorder repair is writing it anew; if none is at work, run it again; waiting")
+                said = True
+            await asyncio.sleep(HELD_SECONDS)
         number = 0
         while True:
             newest = await self.last(streams.RESULTS.name or "", subjects.ALL_EPOCHS)
@@ -269,12 +281,27 @@ class Bus:
                 kept = replicas or present.num_replicas
                 await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH, num_replicas=kept))
 
+    async def log_is_held(self) -> bool:
+        """Whether RESULTS is being written anew, or was when whoever did it was interrupted."""
+        try:
+            with translated(self.client.denied, f"$JS.API.STREAM.INFO.{streams.RESULTS.name}"):
+                return streams.HELD in ((await self._js.stream_info(streams.RESULTS.name or "")).config.metadata or {})
+        except Missing:
+            return False
+
+    async def hold_log(self, held: bool = True) -> None:
+        """Have nobody take over RESULTS from now on, or no longer; who writes already is not kept from it. Raises Missing."""
+        with translated(self.client.denied, f"$JS.API.STREAM.UPDATE.{streams.RESULTS.name}"):
+            present = (await self._js.stream_info(streams.RESULTS.name or "")).config
+            await self._js.update_stream(present.evolve(metadata={streams.HELD: "recorder repair"} if held else {}))
+
     async def remake_log(self) -> None:
-        """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again from the second copy."""
-        wanted = streams.RESULTS
+        """Drop RESULTS and make it anew, empty, held, with the room it had: for who writes it again from the second copy."""
+        wanted = streams.RESULTS.evolve(metadata={streams.HELD: "recorder repair"})
         with translated():
             with contextlib.suppress(js_errors.NotFoundError):
-                wanted = _with_room(wanted, (await self._js.stream_info(wanted.name or "")).config)
+                present = (await self._js.stream_info(wanted.name or "")).config
+                wanted = _with_room(wanted, present).evolve(metadata=wanted.metadata)
                 await self._js.delete_stream(wanted.name or "")
             await self._js.add_stream(wanted)
 
@@ -296,10 +323,15 @@ def _epoch_number(entry: Stored | None) -> int:
 
 
 def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig, replicas: int | None = None) -> js_api.StreamConfig:
-    """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits."""
+    """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits.
+
+    Whether it is held is not ours to change either.
+    """
     ours, theirs = wanted.max_bytes or 0, present.max_bytes or 0
     return wanted.evolve(
-        max_bytes=theirs if theirs <= 0 or theirs > ours else ours, num_replicas=replicas or present.num_replicas
+        max_bytes=theirs if theirs <= 0 or theirs > ours else ours,
+        num_replicas=replicas or present.num_replicas,
+        metadata={name: value for name, value in (present.metadata or {}).items() if name == streams.HELD},
     )
 
 

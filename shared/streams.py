@@ -82,6 +82,9 @@ RESULTS = StreamConfig(
     allow_atomic=True,
 )
 
+HELD = "chorus_held"
+"""Metadata of RESULTS while it is being written anew: until that is done nobody may take it over."""
+
 USAGE = StreamConfig(
     name="USAGE",
     description="Finished model calls: tokens, time, outcome",
