@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 from services.recorder.recorder import Recorder
-from shared.bus import BusError
+from shared.bus import Bus, BusError, Denied
 from shared.service import Settings, environment, load, run, service
 from shared.subjects import TOKEN
 
 DAMAGED = 3
 """Exit code of `recorder repair --look-only` when the log is damaged."""
+
+AGAIN = "Nothing is lost by trying again: recorder repair"
 
 
 class RecorderSettings(Settings, frozen=True, kw_only=True):
@@ -46,19 +48,32 @@ async def record() -> None:
 
 
 async def repair(look_only: bool) -> int:
-    """Compare the log with its second copy and repair what is damaged; returns the exit code."""
+    """Compare the log with its second copy and repair what is damaged until told to stop; returns the exit code."""
+    chosen = settings()
+    code: int | None = None
+
+    async def work(bus: Bus) -> None:
+        nonlocal code
+        code = await _repair(bus, Path(chosen.output), look_only)
+
+    async with service("recorder-repair", chosen, "Compares the log with its second copy", ready=False) as running:
+        if await running.provisioned():
+            await running.run_until_stopped(work(running.bus))
+    if code is None:
+        _say(f"Stopped before the end. {AGAIN}")
+        return 1
+    return code
+
+
+async def _repair(bus: Bus, output: Path, look_only: bool) -> int:
     from services.recorder.repair import RepairError
     from services.recorder.repair import repair as compare_and_repair
 
-    chosen = settings()
-    async with service("recorder-repair", chosen, "Compares the log with its second copy", ready=False) as running:
-        if not await running.provisioned():
-            return 1
-        try:
-            found, done = await compare_and_repair(running.bus, Path(chosen.output), look_only=look_only)
-        except (RepairError, BusError, OSError) as error:
-            _say(f"The log could not be compared or repaired: {error}. Nothing is lost by trying again: recorder repair")
-            return 1
+    try:
+        found, done = await compare_and_repair(bus, output, look_only=look_only)
+    except (RepairError, BusError, Denied, OSError) as error:
+        _say(f"The log could not be compared or repaired: {error}. {AGAIN}")
+        return 1
     for sentence in [*found.sentences(), *done]:
         _say(sentence)
     return DAMAGED if look_only and found.log_damaged else 0

@@ -1,5 +1,7 @@
 """Whether the entries of a log are all there: ordinals without a gap, and digests that follow from the texts."""
 
+import contextlib
+
 from msgspec import Struct
 
 from shared import subjects
@@ -14,11 +16,19 @@ class Chain(Struct):
     digest: str = ""
 
 
+class _Begun(Struct):
+    """Of a run's first entry, when that was: no other run of the same id has begun then."""
+
+    at: str = ""
+
+
 class Chains:
     """Follows the runs of a log entry by entry."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Chain] = {}
+        self.begun: dict[str, str] = {}
+        """When the runs began; without those whose first entry is missing or cannot be read."""
         self.ended: dict[str, Chain] = {}
         """The runs whose last entry has passed, as that entry has it."""
 
@@ -28,6 +38,9 @@ class Chains:
         if kind == "epoch":
             return ""
         problem = "" if run in self.runs or kind == "started" else "its first entry is missing"
+        if kind == "started":
+            with contextlib.suppress(Malformed):
+                self.begun[run] = decode(_Begun, stored.data).at
         chain = self.runs.setdefault(run, Chain())
         try:
             if kind == "accepted":
@@ -40,6 +53,10 @@ class Chains:
         except Malformed as error:
             problem = f"an entry cannot be read ({error})"
         return problem
+
+    def open(self) -> list[tuple[str, str]]:
+        """The runs that have begun and not ended, each with when it began."""
+        return [(run, begun) for run, begun in self.begun.items() if run not in self.ended]
 
 
 def _accept(chain: Chain, accepted: Accepted) -> str:

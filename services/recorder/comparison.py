@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 
 from msgspec import Struct, field
 
-from services.recorder import log_copy
+from services.recorder import log_copy, run_files
 from services.recorder.chains import Chain, Chains
 from services.recorder.folder import Folder
 from services.recorder.log_copy import Kept
 from services.recorder.recorder import RESULTS, WHOLE_LOG
 from shared import streams, subjects
-from shared.bus import Bus, Missing, Stored, bucket_stream
+from shared.bus import Bus, Missing, Stored, StreamHead, bucket_stream
 
 MOST_SENTENCES = 20
 """A damaged file may break at thousands of places; these say enough."""
@@ -34,8 +34,10 @@ class Comparison(Struct):
     """What was found."""
 
     store: str
-    epoch: str
-    """Empty when there is no log at all."""
+    head: StreamHead | None
+    """Where the log stood before it was read; None when there is none at all."""
+    files: dict[tuple[str, str], str]
+    """Of which runs complete files lie where (see `run_files.ended`)."""
     entries: int = 0
     gaps: list[Gap] = field(default_factory=list)
     """What the log lacks, by the copy or by its own numbers."""
@@ -43,18 +45,30 @@ class Comparison(Struct):
     """Runs whose chain breaks although the copy says the same, and how."""
     copy_damaged: int = 0
     """Lines of the copy that are not what was written."""
+    has_copy: bool = False
+    """Whether there is a copy of this very log."""
     lost: list[str] = field(default_factory=list)
     """Copies of earlier logs of this very store, which then lost them."""
+    nameless: list[str] = field(default_factory=list)
+    """Copies of earlier logs of which the first line is damaged, so that nobody knows whether they were of this store."""
+    unended: list[str] = field(default_factory=list)
+    """Runs that neither log nor copy has the end of, though their files are complete."""
     chains: Chains = field(default_factory=Chains)
 
     @property
     def log_damaged(self) -> bool:
         """Whether the log is to be written anew from what both have."""
-        return bool(self.gaps or self.lost)
+        return bool(self.gaps or self.lost or self.unended)
 
-    def ended(self) -> dict[str, Chain]:
-        """The runs that have ended, with the end of their lists; without those whose chain is broken."""
-        return {run: chain for run, chain in self.chains.ended.items() if run not in self.broken}
+    @property
+    def own(self) -> str:
+        """Name of the copy of this very log."""
+        return log_copy.name_of(self.head.epoch) if self.head else ""
+
+    def ended(self) -> dict[tuple[str, str], Chain]:
+        """The runs that have ended, and when they began, with the end of their lists; without those whose chain is broken."""
+        ended, begun = self.chains.ended, self.chains.begun
+        return {(run, begun.get(run, "")): chain for run, chain in ended.items() if run not in self.broken}
 
     def sentences(self) -> list[str]:
         """What was found, for a person."""
@@ -62,6 +76,8 @@ class Comparison(Struct):
         if len(self.gaps) > MOST_SENTENCES:
             found.append(f"The log lacks entries at {len(self.gaps) - MOST_SENTENCES} more places.")
         found += [f"The log that {name} is the copy of is gone." for name in self.lost]
+        found += [f"The first line of {name} is damaged: nothing tells whose log that was." for name in self.nameless]
+        found += [f"Run {run} has ended, as its files say, but its end is missing." for run in self.unended[:MOST_SENTENCES]]
         if self.copy_damaged:
             found.append(f"The second copy of the log is damaged in {self.copy_damaged} lines.")
         found += [f"In run {run}, {problem}." for run, problem in list(self.broken.items())[:MOST_SENTENCES]]
@@ -109,18 +125,30 @@ async def compare(bus: Bus, folder: Folder) -> Comparison:
 
     Harmless while a recorder and an orchestrator write: the copy is only compared as far as it went at the beginning.
     """
+    files = run_files.ended(folder)  # before the log: a run may end meanwhile
     store = (await bus.head(bucket_stream(streams.RUNS.bucket))).epoch
-    try:
-        head = await bus.head(RESULTS)
-    except Missing:
-        found = Comparison(store, "")
-    else:
-        found = Comparison(store, head.epoch)
-        copy = CopyReader(folder, log_copy.name_of(head.epoch))
-        await _compare(found, copy, bus.history(RESULTS, WHOLE_LOG))
-    own = log_copy.name_of(found.epoch)
-    found.lost = [name for name in log_copy.names(folder) if name != own and log_copy.store_of(folder, name) == store]
+    found = Comparison(store, await head_of_log(bus), files)
+    if found.head:
+        await _compare(found, CopyReader(folder, found.own), bus.history(RESULTS, WHOLE_LOG))
+    found.unended = [run for run, begun in found.chains.open() if (run, begun) in files]
+    for name in log_copy.names(folder):
+        named = log_copy.store_of(folder, name)
+        if name == found.own:
+            found.has_copy = True
+            found.copy_damaged += named not in (store, "")
+        elif named == store:
+            found.lost.append(name)
+        elif named is None:
+            found.nameless.append(name)
     return found
+
+
+async def head_of_log(bus: Bus) -> StreamHead | None:
+    """Where the log stands; None when there is none. Raises BusError."""
+    try:
+        return await bus.head(RESULTS)
+    except Missing:
+        return None
 
 
 async def _compare(found: Comparison, copy: CopyReader, log: AsyncIterator[list[Stored]]) -> None:

@@ -1,7 +1,8 @@
 """The second copy of the log: every entry of RESULTS in its order, in one file that only grows.
 
 `.log-<epoch>.jsonl` in the folder of the runs' folders. Its first line names the NATS store that the log stood in, each
-other line one entry. Each line's `check` is a hash of the entry and of the check before, so a flipped bit shows, and where.
+other line one entry. Each line's `check` is a hash of what it says and, but for the first, of the check before, so a flipped
+bit shows, and where.
 """
 
 import base64
@@ -25,10 +26,12 @@ CHECK_CHARACTERS = 32
 """128 bits of the hash, in hex."""
 
 
-class Header(Struct, frozen=True):
+class Header(Struct, frozen=True, omit_defaults=True):
     """First line: where the log stood. A store made anew has another name, so its log is not taken for a damaged one."""
 
     store: str
+    check: str = ""
+    """Empty where a person wrote the line."""
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
@@ -53,9 +56,10 @@ def names(folder: Folder) -> list[str]:
 
 
 def store_of(folder: Folder, name: str) -> str | None:
-    """Which NATS store a copy belongs to; None if the file does not say."""
+    """Which NATS store a copy belongs to; empty if it has not one whole line yet, None if the first one is damaged."""
     with folder.open(name) as file:
-        return _store(file.readline(MAX_LINE))
+        line = file.readline(MAX_LINE)
+    return _store(line) if line.endswith(b"\n") or len(line) == MAX_LINE else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,10 @@ class LogCopy:
         self._last: Stored | None = None
         self._check = ""
         self._size = folder.size(name)
-        if self._size == 0:
+        named = store_of(folder, name) if self._size else ""
+        if not named and named is not None:
             self._begin(store)
-        elif store_of(folder, name) != store:
+        elif named != store:
             raise Diverged("its first line does not name this store")
         else:
             self._find_end()
@@ -135,7 +140,10 @@ class LogCopy:
             self._write(b"".join(lines))
 
     def _begin(self, store: str) -> None:
-        self._write(msgspec.json.encode(Header(store)) + b"\n")
+        if self._size:  # a crash tore the first line
+            self._folder.truncate(self._name, 0)
+            self._size = 0
+        self._write(msgspec.json.encode(Header(store, _check_of_store(store))) + b"\n")
         self._folder.sync()
 
     def _write(self, content: bytes) -> None:
@@ -168,9 +176,10 @@ class LogCopy:
 
 def _store(text: bytes) -> str | None:
     try:
-        return msgspec.json.decode(text, type=Header).store
+        header = msgspec.json.decode(text, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return header.store or None if header.check in ("", _check_of_store(header.store)) else None
 
 
 def _line(text: bytes) -> Line | None:
@@ -204,6 +213,10 @@ def _is_one_line_of_json(data: bytes) -> bool:
         return bytes(msgspec.json.decode(data, type=msgspec.Raw)) == data and bool(data.decode())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _check_of_store(store: str) -> str:
+    return hashlib.sha256(store.encode("utf-8", "surrogateescape")).hexdigest()[:CHECK_CHARACTERS]
 
 
 def _check(before: str, stored: Stored) -> str:

@@ -48,6 +48,24 @@ class ProviderRecord(Struct):
         if counts.usd:
             self.unique_per_dollar = round(self.accepted / counts.usd, 1)
 
+    def counts(self) -> ProviderCounts:
+        """What `close` took in, as far as it was kept."""
+        return ProviderCounts(
+            calls=self.calls or 0,
+            failed=self.failed or 0,
+            candidates=self.candidates,
+            accepted=self.accepted,
+            duplicates=self.duplicates,
+            input_tokens=self.input_tokens or 0,
+            output_tokens=self.output_tokens or 0,
+            cached_tokens=self.cached_tokens or 0,
+            reasoning_tokens=self.reasoning_tokens or 0,
+            usd=self.usd,
+            seconds=(self.mean_seconds or 0.0) * (self.calls or 0),
+            errors=self.errors or {},
+            left=self.left or "",
+        )
+
 
 STEERING = (
     *("coverage", "coverage_low", "coverage_high", "new_share", "marginal_usd", "marginal_seconds"),
@@ -109,6 +127,26 @@ class Metadata(Struct, kw_only=True):
         """Take in what the run's end tells of all of it."""
         for name in STEERING:
             setattr(self, name, getattr(finished, name))
+
+    def finished(self) -> Finished:
+        """The run's last entry in the log, as far as its files have kept that."""
+        return Finished(
+            run=self.run,
+            status=self.status,
+            reason=self.reason,
+            accepted=self.accepted,
+            duplicates=self.duplicates,
+            late=self.late,
+            seconds=self.seconds,
+            providers={name: record.counts() for name, record in self.providers.items()},
+            models={name: record.counts() for name, record in self.models.items()},
+            calls=self.calls or 0,
+            tokens=self.tokens or 0,
+            usd=self.usd,
+            digest=self.digest,
+            at=self.ended or "",
+            **{name: getattr(self, name) for name in STEERING},
+        )
 
     def encoded(self) -> bytes:
         """The file's content."""

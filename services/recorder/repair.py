@@ -3,52 +3,87 @@
 To be run while nobody writes to the log. Whatever it is interrupted by, the next one does what is left.
 """
 
-import hashlib
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from services.recorder import cursor, log_copy, run_files
-from services.recorder.chains import Chains
-from services.recorder.comparison import Comparison, CopyReader, compare, side_by_side
+from services.recorder.comparison import Comparison, CopyReader, compare, head_of_log
 from services.recorder.folder import Folder
-from services.recorder.log_copy import LogCopy
+from services.recorder.merged import DROPPED, Merged
 from services.recorder.recorder import RESULTS, WHOLE_LOG
-from shared import subjects
-from shared.bus import Bus, Entry, Stored
+from shared import streams
+from shared.bus import Bus, Entry, Missing, Unavailable, bucket_stream
 from shared.streams import MAX_BATCH
 
 REBUILD = log_copy.name_of("rebuild")
 """The log as it is to be, while it is written; a copy like the others to whoever takes up an interrupted repair."""
 
 UNFINISHED = ".rebuild.tmp"
-DROPPED = ".dropped"
-"""Begins the names of files that keep what did not fit into the log that was rebuilt."""
 
-log = structlog.get_logger()
+ORCHESTRATOR_PING = "$SRV.PING.orchestrator"
+"""Answered by a running orchestrator (NATS ADR-32)."""
+
+ANSWER_SECONDS = 2.0
+"""An orchestrator answers within milliseconds; where none runs, the server says so at once."""
 
 
 class RepairError(Exception):
     """Raised when a repair cannot be made; the text says why and what to do."""
 
 
+class _Ping(msgspec.Struct):
+    """The empty question."""
+
+
 async def repair(bus: Bus, output: Path, *, look_only: bool = False) -> tuple[Comparison, list[str]]:
     """Compare, and repair unless told to look only; returns what was found, and what was done in sentences.
 
-    Raises RepairError, BusError and OSError.
+    Raises RepairError, BusError, Denied and OSError. A log that is then damaged still is held, so that no orchestrator takes
+    it over (see `Bus.hold_log`).
     """
     folder = Folder.at(output)
     try:
         if look_only:
             return await compare(bus, folder), []
         if not folder.lock():
-            raise RepairError(f"A recorder writes in {output}. Stop it first, and the orchestrator.")
+            raise RepairError(f"A recorder, or another repair, writes in {output}. Stop it first, and the orchestrator")
+        if await _orchestrator_runs(bus):
+            raise RepairError("An orchestrator writes to the log. Stop it first (where a launcher runs it: make down)")
         found = await compare(bus, folder)
-        return found, [*await _repair_log(bus, folder, found), *run_files.repair(folder, found.ended())]
+        await _require_one_side(bus, found, output)
+        done = await _repair_log(bus, folder, found)
+        if await bus.log_is_held():
+            await bus.hold_log(False)
+        return found, [*done, *run_files.repair(folder, found.ended())]
     finally:
         folder.close()
+
+
+async def _orchestrator_runs(bus: Bus) -> bool:
+    try:
+        await bus.ask(ORCHESTRATOR_PING, _Ping(), timeout=ANSWER_SECONDS)
+    except Missing:
+        return False
+    except Unavailable:
+        await bus.head(bucket_stream(streams.RUNS.bucket))  # raises if it is the server that does not answer
+    return True
+
+
+async def _require_one_side(bus: Bus, found: Comparison, output: Path) -> None:
+    """Refuse where nothing can be trusted to say what the log shall be. Raises RepairError."""
+    if found.nameless and not found.has_copy:
+        line = msgspec.json.encode(log_copy.Header(found.store)).decode()
+        raise RepairError(
+            f"It cannot be told whether the log is lost: it has no second copy in {output}, and the first line of another copy"
+            f" there is damaged: {', '.join(found.nameless)}. If that is of a log of this NATS, make its first line {line};"
+            f" if not, move the file elsewhere"
+        )
+    if not found.has_copy and not found.lost and found.head and await bus.log_is_held():
+        raise RepairError(
+            f"A repair that was to write the log anew has not ended, and what it writes from is not in {output}. Set OUTPUT to"
+            f" the folder that has {REBUILD}, or begin with an empty store"
+        )
 
 
 async def _repair_log(bus: Bus, folder: Folder, found: Comparison) -> list[str]:
@@ -57,33 +92,45 @@ async def _repair_log(bus: Bus, folder: Folder, found: Comparison) -> list[str]:
         done = f"The log was written anew from the second copy: {entries} entries."
         return [done, f"{dropped} entries did not fit into it; they are kept in {DROPPED}-*.jsonl."] if dropped else [done]
     if found.copy_damaged:
-        name = log_copy.name_of(found.epoch)
-        kept = folder.set_aside(name)
+        kept = folder.set_aside(found.own)
         return [f"The recorder writes the second copy anew from the log; the damaged one is kept as {kept}."]
     return []
 
 
 async def _rebuild(bus: Bus, folder: Folder, found: Comparison) -> tuple[int, int]:
     """Write down what the log shall be, then make it so."""
+    if found.head:
+        await bus.hold_log()
+    await _require_unchanged(bus, found)
     folder.remove(UNFINISHED)
-    merged = _Merged(folder, found)
+    merged = Merged(folder, UNFINISHED, found)
     for name in found.lost:
         merged.take(CopyReader(folder, name))
-    if found.epoch:
-        copy = CopyReader(folder, log_copy.name_of(found.epoch))
+    if found.head:
+        copy = CopyReader(folder, found.own)
         await merged.take_both(iter(copy), bus.history(RESULTS, WHOLE_LOG))
     entries, dropped = merged.finish()
     folder.rename(UNFINISHED, REBUILD)
     folder.sync()
+    await _require_unchanged(bus, found)  # what was written since would be in no copy
     await bus.remake_log()
     await _write_log(bus, folder)
     epoch = (await bus.head(RESULTS)).epoch
     folder.rename(REBUILD, log_copy.name_of(epoch))
     folder.sync()
-    for name in {*found.lost, log_copy.name_of(found.epoch)} - {REBUILD}:
+    for name in {*found.lost, found.own} - {REBUILD, ""}:
         folder.remove(name)  # all that was good in it is in the new one
     folder.remove(cursor.NAME)
     return entries, dropped
+
+
+async def _require_unchanged(bus: Bus, found: Comparison) -> None:
+    """Raise RepairError if somebody writes to the log after all."""
+    if await _orchestrator_runs(bus) or await head_of_log(bus) != found.head:
+        raise RepairError(
+            "An orchestrator writes to the log, which has lost entries. Stop it (where a launcher runs it: make down)"
+            " before it goes on from a wrong list"
+        )
 
 
 async def _write_log(bus: Bus, folder: Folder) -> None:
@@ -97,72 +144,3 @@ async def _write_log(bus: Bus, folder: Folder) -> None:
             batch = []
     if batch:
         await bus.commit(batch, after=end)
-
-
-class _Merged:
-    """What the log shall be: each entry once, in order, without what comes after a hole in a run that goes on."""
-
-    def __init__(self, folder: Folder, found: Comparison) -> None:
-        self._store = found.store
-        self._folder = folder
-        self._ended = found.chains.ended.keys()
-        self._copy = LogCopy(folder, UNFINISHED, found.store)
-        self._dropped: list[Stored] = []
-        self._seen: set[bytes] = set()
-        self._chains = Chains()
-        self._cut: dict[str, str] = {}
-        self._lines: list[Stored] = []
-        self._end = 0
-
-    def take(self, entries: Iterator[Stored] | CopyReader) -> None:
-        for stored in entries:
-            self._take(stored)
-
-    async def take_both(self, copy: Iterator[Stored], logged: AsyncIterator[list[Stored]]) -> None:
-        """Take the copy's entries before the log's: it was written when the log was whole."""
-        later: list[Stored] = []  # written by somebody to whom a damaged log had given the same places again
-        async for kept, stored in side_by_side(copy, logged):
-            self._take(kept or stored)
-            if kept and stored and kept != stored:
-                later.append(stored)
-        for stored in later:
-            self._take(stored)
-
-    def finish(self) -> tuple[int, int]:
-        """Have all on disk; returns how many entries there are, and how many were left out."""
-        self._flush()
-        if self._dropped:
-            name = f"{DROPPED}-{hashlib.sha256(repr(self._dropped).encode()).hexdigest()[:12]}.jsonl"
-            self._folder.replace(name, (log_copy.encoded(stored, "") for stored in self._dropped))
-        return self._end, len(self._dropped)
-
-    def _take(self, stored: Stored | None) -> None:
-        if stored is None:
-            return
-        token = hashlib.blake2b(stored.subject.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-        if token in self._seen:
-            return
-        _, run = subjects.decision(stored.subject)
-        if run in self._cut or not self._fits(stored, run):
-            self._dropped.append(stored)
-            return
-        self._seen.add(token)
-        self._end += 1
-        self._lines.append(Stored(self._end, stored.subject, stored.data, stored.trace))
-        if len(self._lines) >= MAX_BATCH:
-            self._flush()
-
-    def _fits(self, stored: Stored, run: str) -> bool:
-        """Whether an entry may stand here. A run that goes on must be whole: what it lacks is decided again."""
-        problem = self._chains.follow(stored)
-        if not problem:
-            return True
-        log.error("repair.run_has_a_hole", run=run, sequence=stored.sequence, problem=problem, ended=run in self._ended)
-        if run in self._ended:
-            return True
-        self._cut[run] = problem
-        return False
-
-    def _flush(self) -> None:
-        self._copy.append(self._lines)
-        self._lines = []

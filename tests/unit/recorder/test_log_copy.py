@@ -56,7 +56,7 @@ def test_a_torn_line_is_completed(folder: Folder, tmp_path: Path) -> None:
     LogCopy(folder, NAME, "store1").append(entries())
     whole = (tmp_path / NAME).read_bytes()
     begin = whole.index(b"\n") + 1
-    for size in range(begin, len(whole), 7):
+    for size in [*range(begin), *range(begin, len(whole), 7)]:
         (tmp_path / NAME).write_bytes(whole[:size])
         assert not [line for line in log_copy.read(folder, NAME, size) if line.stored is None and line.complete]
         LogCopy(folder, NAME, "store1").append(entries())
@@ -79,6 +79,33 @@ def test_no_flipped_bit_goes_unnoticed(folder: Folder, tmp_path: Path) -> None:
         assert len(good) < len(entries())
         assert len(good) >= len(entries()) - 3
         assert all(stored in entries() for stored in good)
+
+
+def test_a_damaged_first_line_names_no_store(folder: Folder, tmp_path: Path) -> None:
+    """Whichever bit is flipped: the name is right or it is not told, and the file is not gone on with as another's."""
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    untold = 0
+    for bit in range(8 * (whole.index(b"\n") + 1)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / NAME).write_bytes(damaged)
+        assert log_copy.store_of(folder, NAME) in ("store1", None)
+        if log_copy.store_of(folder, NAME) is None:
+            untold += 1
+            with pytest.raises(Diverged, match="does not name this store"):
+                LogCopy(folder, NAME, "store1")
+            assert (tmp_path / NAME).read_bytes() == damaged
+    assert untold > 100
+
+
+def test_a_first_line_that_a_person_wrote_is_taken(folder: Folder, tmp_path: Path) -> None:
+    LogCopy(folder, NAME, "store1").append(entries())
+    _, rest = (tmp_path / NAME).read_bytes().split(b"\n", 1)
+    (tmp_path / NAME).write_bytes(b'{"store":"store1"}\n' + rest)
+
+    assert log_copy.store_of(folder, NAME) == "store1"
+    assert LogCopy(folder, NAME, "store1").sequence == len(entries())
 
 
 def test_another_log_is_not_appended(folder: Folder) -> None:
