@@ -36,6 +36,9 @@ SETTLE_SECONDS = 2.0
 REPAIR_SECONDS = 3600.0
 """The most that a comparison with repair may take: 4 million entries take about 15 minutes."""
 
+REPAIR_ATTEMPTS = 5
+"""Of a log that was found damaged under a running stack: a server that is away or a full disk may be well in a minute."""
+
 DAMAGED = 3
 """Exit code of `recorder repair --look-only` for a damaged log."""
 
@@ -57,6 +60,7 @@ class LogGuard:
 
     async def repair(self) -> None:
         """Compare log and second copy, and repair what is damaged. Raises StartError when that cannot be done."""
+        log.info("log.comparing", hint="with its second copy, about 20,000 entries a second")
         code, said = await self._run()
         self.said = tuple(said)
         for sentence in said:
@@ -66,10 +70,13 @@ class LogGuard:
             raise StartError(f"The log is not known to be whole: {words} See {self._folder.log(self._program.name)}")
 
     async def watch(self, server: Child) -> None:
-        """Watch over the stack's own server for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._compare_after_restarts(server))
-            await self._watch_health(server)
+        """Watch over the stack's own server for ever. Raises StartError when a damaged log cannot be repaired."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._compare_after_restarts(server))
+                await self._watch_health(server)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
 
     async def _watch_health(self, server: Child) -> None:
         trouble = _Trouble(self._folder)
@@ -97,7 +104,7 @@ class LogGuard:
                     compared = restarts
 
     async def _compare(self) -> bool:
-        """Compare, and repair; False when it could not be told, as while the server is away."""
+        """Compare, and repair; False when it could not be told, as while the server is away. Raises StartError."""
         try:
             code, said = await self._run("--look-only")
         except StartError as error:
@@ -107,11 +114,22 @@ class LogGuard:
             log.info("log.compared", code=code, said=said)
             return code == 0
         log.error("log.damaged", said=said)
-        try:
-            await self._pause(self.repair)
-        except StartError as error:
-            log.error("log.not_repaired", error=str(error), hint="make down, then make up tries again")
+        await self._pause(self._repair_in_the_end)
         return True
+
+    async def _repair_in_the_end(self) -> None:
+        """Repair, again while that fails. Raises StartError, which ends the stack: nobody may go on from a damaged log."""
+        for attempt in range(1, REPAIR_ATTEMPTS + 1):
+            try:
+                await self.repair()
+                return
+            except StartError as error:
+                if attempt == REPAIR_ATTEMPTS:
+                    log.error("log.given_up", error=str(error), hint="the stack ends; do as it says, then make up tries again")
+                    raise
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
+                log.error("log.not_repaired", error=str(error), retry_seconds=wait)
+                await asyncio.sleep(wait)
 
     async def _run(self, *flags: str) -> tuple[int, list[str]]:
         with self._folder.log(self._program.name).open("ab") as errors:

@@ -114,14 +114,12 @@ class Supervisor:
             raise StartError(f"not ready after {READY_SECONDS:g} s: {silent}; see {self._folder.logs}") from error
 
     async def _while_nobody_writes(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something to the log while neither orchestrator nor recorder runs."""
+        """Do something to the log while neither orchestrator nor recorder runs; when it fails, they stay away."""
         programs = [self._fleet.children[name].program for name in WRITERS]
         await self._fleet.remove(WRITERS)
-        try:
-            await work()
-        finally:
-            for program in programs:
-                self._fleet.add(program).start()
+        await work()
+        for program in programs:
+            self._fleet.add(program).start()
 
     async def _match(self, demands: list[elastic.Demand]) -> None:
         """Have as many producers as the runs want, and the local model when it is."""

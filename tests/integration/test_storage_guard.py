@@ -9,6 +9,7 @@ import pytest
 
 from services.launcher import log_guard
 from services.launcher.children import Child, Program
+from services.launcher.errors import StartError
 from services.launcher.folder import Folder
 from services.launcher.log_guard import LogGuard
 from shared.service import end
@@ -32,18 +33,28 @@ if damaged.exists():
     print("The log lacks entry 7.")
     if "--look-only" in sys.argv:
         raise SystemExit(3)
+    failures = damaged.read_text()
+    if failures:
+        damaged.write_text(failures[1:])
+        print("The log could not be repaired.")
+        raise SystemExit(1)
     damaged.unlink()
     print("The log was written anew.")
 """
 
 
 class Watched:
-    """A stand-in for the server, which is unwell while a file is there, and a log that is damaged while another one is."""
+    """A stand-in for the server, which is unwell while a file is there, and a log that is damaged while another one is.
+
+    A repair fails as often as that file has letters.
+    """
 
     def __init__(self, folder: Folder, port: int) -> None:
         self.unwell = folder.root / "unwell"
         self.damaged = folder.root / "damaged"
         self.paused = 0
+        self.resumed = 0
+        self.watching: asyncio.Task[None]
         probe = f"http://127.0.0.1:{port}/healthz"
         command = (sys.executable, "-c", SERVER, str(port), str(self.unwell))
         self.server = Child(Program("nats", command, probe=probe, watches_parent=False), folder, lambda: None)
@@ -53,6 +64,7 @@ class Watched:
     async def _pause(self, work: Callable[[], Awaitable[None]]) -> None:
         self.paused += 1
         await work()
+        self.resumed += 1
 
 
 @pytest.fixture
@@ -65,9 +77,9 @@ async def watched(tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.Monk
     it.server.start()
     await eventually(lambda: it.server.pid, 10)
     it.server.is_ready()
-    watching = asyncio.create_task(it.guard.watch(it.server))
+    it.watching = asyncio.create_task(it.guard.watch(it.server))
     yield it
-    await end([watching])
+    await end([it.watching])
     await it.server.stop()
 
 
@@ -93,11 +105,39 @@ async def test_it_is_not_started_again_and_again_while_nothing_changes(watched: 
 
 async def test_a_log_found_damaged_after_a_restart_is_repaired_while_nobody_writes(watched: Watched) -> None:
     watched.damaged.touch()
-    watched.server.restart()
-    await eventually(lambda: watched.server.restarts == 1 and watched.server.state == "starting", 20)
-    watched.server.is_ready()
+    await restart(watched)
 
     await eventually(lambda: watched.guard.said, 20)
     assert watched.guard.said == ("The log lacks entry 7.", "The log was written anew.")
     assert watched.paused == 1
     assert not watched.damaged.exists()
+
+
+async def restart(watched: Watched) -> None:
+    watched.server.restart()
+    await eventually(lambda: watched.server.restarts == 1 and watched.server.state == "starting", 20)
+    watched.server.is_ready()
+
+
+async def test_a_repair_that_fails_is_tried_again_before_anybody_goes_on(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_guard, "FIRST_WAIT", 0.1)
+    watched.damaged.write_text("x" * (log_guard.REPAIR_ATTEMPTS - 1))
+    await restart(watched)
+
+    await eventually(lambda: watched.resumed, 30)
+    assert watched.guard.said[-1] == "The log was written anew."
+    assert (watched.paused, watched.resumed) == (1, 1)
+
+
+async def test_a_log_that_cannot_be_repaired_ends_the_stack_and_says_why(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_guard, "FIRST_WAIT", 0.1)
+    watched.damaged.write_text("x" * log_guard.REPAIR_ATTEMPTS)
+    await restart(watched)
+
+    with pytest.raises(StartError, match="The log could not be repaired"):
+        await asyncio.wait_for(asyncio.shield(watched.watching), 30)
+    assert (watched.paused, watched.resumed) == (1, 0)
