@@ -46,6 +46,12 @@ class Played:
         """The attributes found for so many dollars."""
         return max((u for u, spent in zip(self.unique, self.usd, strict=True) if spent <= usd), default=0)
 
+    def usd_while(self, share: float) -> float:
+        """The dollars spent when the last ten calls brought no smaller share of new attributes than this for the last time."""
+        unique = [0] * AFTERWARDS + self.unique
+        least = share * SIZE * AFTERWARDS
+        return max((usd for n, usd in enumerate(self.usd) if unique[n + AFTERWARDS] - unique[n] >= least), default=0.0)
+
 
 @dataclass(slots=True)
 class Limits:
@@ -62,38 +68,35 @@ def play(
     seed: int,
     steering: Callable[[Wish], Steering] = Steering,
     at_once: int = AT_ONCE,
-    change: Callable[[int, World], None] | None = None,
+    *,
+    knowing: bool = False,
 ) -> Played:
-    """Play one run. `change` is called before each call with its number, to change the world under way."""
+    """Play one run. `knowing` has each call go where the world knows that it brings most per dollar, as no strategy can."""
     rng = np.random.default_rng([seed, 2])
     game = _Game(world, steering(wish), Played())
     under_way: deque[tuple[Made, int, int, list[str]]] = deque()
     issued, committed = 0, 0.0
     routes = {f"model-{m}/zipf": m for m in world.models}
-    answered_facets = False
     while True:
         if not game.stopped_at and (reason := game.steering.stop(list(routes))):
             game.played.stopped, game.stopped_at = reason, len(game.played.unique)
         if game.stopped_at and len(game.played.unique) >= game.stopped_at + AFTERWARDS:
             return game.cut()
         while len(under_way) < at_once and issued < limits.calls:
-            if not answered_facets and game.steering.facets.question(game.steering.yields) is not None:
-                game.steering.facets.asked("")
-                game.steering.facets.answered("", world.facets)
-                answered_facets = True
+            of = game.steering.facets.question(game.steering.yields)
+            if of is not None:
+                game.steering.facets.asked(of)
+                game.steering.facets.answered(of, world.parts(of))
             offers = [Offer(r, world.law.prices[m]) for r, m in routes.items() if committed + world.law.prices[m] <= limits.usd]
-            offer = game.steering.choose(offers)
+            offer = game.best(offers, routes) if knowing else game.steering.choose(offers)
             if offer is None:
                 break
             model, task = routes[offer.route], f"t{issued}"
-            if change:
-                change(issued, world)
             ask = game.steering.ask(offer.route)
             made = Made(task, offer.route, ask.facet, ask.probe)
             game.steering.handed_out(made)
-            under_way.append(
-                (made, model, sum(map(tokens_of, ask.avoid)), world.answer(model, SIZE, ask.facet, ask.avoid, rng))
-            )
+            texts = world.answer(model, SIZE, ask.facet, ask.avoid, rng, tail=ask.tail)
+            under_way.append((made, model, sum(map(tokens_of, ask.avoid)), texts))
             committed += world.law.prices[model]
             issued += 1
         if not under_way:
@@ -111,6 +114,17 @@ class _Game:
     _index: dict[int, int] = field(default_factory=dict)
     """By concept, its place on the list."""
     _usd: float = 0.0
+
+    def best(self, offers: list[Offer], models: dict[str, int]) -> Offer | None:
+        """The call that brings most per dollar, as the world knows it."""
+
+        def value(offer: Offer) -> float:
+            ask = self.steering.ask(offer.route)
+            model = models[offer.route]
+            new = self.world.expected_new(model, SIZE, ask.facet, ask.avoid, set(self._index))
+            return new / self.world.law.prices[model]
+
+        return max(offers, key=value, default=None)
 
     def finish(self, made: Made, model: int, avoided: int, texts: list[str]) -> None:
         """Take in an answer, as the orchestrator takes in candidates and then the usage."""

@@ -10,13 +10,15 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
 import msgspec
 
 from tests.bench.zipf.chart import curves
-from tests.bench.zipf.figures import LONG, SEEDS, Bench
+from tests.bench.zipf.figures import EXPONENTS, LONG, SEEDS, Bench
 from tests.bench.zipf.world import Law
 
 FOLDER = Path("build")
@@ -29,8 +31,9 @@ def main() -> int:
     wanted = _arguments()
     law = msgspec.convert(dict(wanted.law), Law, strict=False)
     began = time.monotonic()
+    laws = [replace(law, exponent=exponent) for exponent in EXPONENTS]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        bench = Bench(law, pool, QUICK_SEEDS if wanted.quick else SEEDS)
+        bench = Bench(laws, partial(pool.map, chunksize=3), QUICK_SEEDS if wanted.quick else SEEDS)
         figures = []
         for make in bench.all():
             figure = make()

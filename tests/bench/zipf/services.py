@@ -62,13 +62,13 @@ class ZipfModel:
 
     def _lines(self, task: Task) -> list[str]:
         if task.kind == "facets":
-            return [] if task.facet else list(self._world.facets)
+            return list(self._world.parts(task.facet))
         if task.kind == "judge":
             return [f"{number} on" for number in range(1, len(task.sample) + 1)]
         if task.kind == "adjudicate":
             return [f"{number} different" for number in range(1, len(task.pairs) + 1)]
         rng = np.random.default_rng([task.seed, self._number, task.ordinal])
-        return self._world.answer(self._number, task.count, task.facet, task.avoid, rng)
+        return self._world.answer(self._number, task.count, task.facet, task.avoid, rng, tail=task.tail)
 
 
 async def measure(wanted: argparse.Namespace) -> None:

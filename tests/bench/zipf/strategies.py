@@ -40,6 +40,8 @@ class Strategy:
 
     wish: Wish
     make: Callable[[Wish], Steering] = Steering
+    knowing: bool = False
+    """Whether the world tells where each call brings most per dollar."""
 
     def but(self, *without: str, **changes: Any) -> "Strategy":
         """The same without these parts, or with other wishes."""
