@@ -10,12 +10,15 @@ from services.orchestrator.dedupe.lexicon import lexicon
 from services.orchestrator.dedupe.verdict import Why
 
 if TYPE_CHECKING:
-    from services.orchestrator.dedupe.neighbours import Neighbours, Point
+    from services.orchestrator.dedupe.neighbours import Neighbours
+    from services.orchestrator.dedupe.points import Point
 
 _LOOKED_AT: Final = 3
 """Neighbours in meaning that are compared word by word."""
 _ASKED: Final = 1
 """Pairs a candidate that MiniLM is asked about at most: at 3 ms a text, this bounds the time of one decision."""
+_BEGINNING: Final = 4
+"""Letters of a word that all its forms begin with."""
 _KEPT_FORMS: Final = 4096
 """Texts that stay taken apart, the latest used; about 2 KB each."""
 
@@ -57,6 +60,8 @@ class Comparison:
         if sure is not None or self._neighbours is None:
             return sure or Nearest()
         near = self._neighbours.nearest(self._point(text), _LOOKED_AT, _least())
+        unusual = self._judge.unusual(ours)
+        near = [(at, fast) for at, fast in near if at in compared or _worth_comparing(unusual, accepted[at], fast)]
         for index, _ in near:
             if index not in compared:
                 compared[index] = self._judge.find(self._form(accepted[index]), ours)
@@ -127,6 +132,20 @@ class Comparison:
         return _points_of([text])[0] if known is None else known
 
 
+def _worth_comparing(unusual: Sequence[str], accepted: str, fast: float) -> bool:
+    """Whether a model may be asked about a text and a neighbour that shares no handle with it.
+
+    None is when the text has a word, such as a name, that no model knows the meaning of, and the neighbour lacks it. Told by
+    the neighbour's letters, since most neighbours fall here and taking a text apart costs more than all else.
+    """
+    from services.orchestrator.dedupe.meaning import GREY_FAST
+
+    if fast >= GREY_FAST or not unusual or not accepted.isascii():
+        return True
+    letters = accepted.lower()
+    return all(word[:_BEGINNING] in letters for word in unusual)
+
+
 def _surest(compared: dict[int, Finding]) -> Nearest | None:
     """The surest duplicate among what was compared, of equals the oldest."""
     found = [(-finding.why.score, index) for index, finding in compared.items() if finding.why.tier]
@@ -146,7 +165,7 @@ def _neighbours() -> "Neighbours":
 
 
 def _points_of(texts: Sequence[str]) -> "list[Point]":
-    from services.orchestrator.dedupe.neighbours import points
+    from services.orchestrator.dedupe.points import points
     from services.orchestrator.dedupe.vectors import vectors
 
     return points(vectors().of(texts))

@@ -8,6 +8,7 @@ from services.orchestrator.dedupe import acronyms, inflection, names, opposites,
 from services.orchestrator.dedupe.form import FREE, Form, form
 from services.orchestrator.dedupe.lexicon import Lexicon
 from services.orchestrator.dedupe.normalise import key
+from services.orchestrator.dedupe.typo import SHORT
 from services.orchestrator.dedupe.verdict import Why
 
 RULE: Final = 0.97
@@ -92,6 +93,10 @@ class Judge:
     def ordinary(self, parts: Parts) -> bool:
         """Whether what the two do not share is all ordinary English words, whose meaning a model can know."""
         return all(map(self._lexicon.common, parts.ours)) and all(map(self._lexicon.common, parts.theirs))
+
+    def unusual(self, text: Form) -> list[str]:
+        """The longer words of `text` that are no ordinary English ones."""
+        return [word for word in text.content_words if len(word) >= SHORT and word.isalpha() and not self._lexicon.common(word)]
 
     def _gloss(self, a: Form, b: Form) -> Why | None:
         (head, gloss), (other_head, other_gloss) = a.gloss, b.gloss

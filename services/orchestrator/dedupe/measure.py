@@ -139,7 +139,8 @@ def _recall(accepted: Sequence[str], queries: Sequence[str]) -> float:
     """How often the first neighbour found is as near as the nearest of all."""
     import numpy as np
 
-    from services.orchestrator.dedupe.neighbours import Neighbours, points
+    from services.orchestrator.dedupe.neighbours import Neighbours
+    from services.orchestrator.dedupe.points import points
     from services.orchestrator.dedupe.vectors import vectors
 
     rows = vectors().of(accepted)
