@@ -1,9 +1,11 @@
 """Bits flipped and files cut in the store of the log: found at the next start, said, and repaired."""
 
+import asyncio
 import os
 import random
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,3 +135,30 @@ async def test_damage_under_a_running_stack_is_repaired_after_the_next_restart(
         said = stack.report()["repaired"]
     assert (judged.lost, judged.doubled, judged.broken) == (0, 0, [])
     figure("the log cut under a running server, which is then killed", f"0 of {judged.entries} lost; said: {said[0]}")
+
+
+async def test_a_repair_by_hand_under_a_running_stack_is_refused(tmp_path: Path) -> None:
+    """With the keys that it has; neither the recorder's folder nor another one lets it write under the orchestrator."""
+    async with Launched(tmp_path) as stack:
+        await stack.begin("r1", max_items=100)
+        bus = await stack.bus()
+        epoch = (await bus.head(RESULTS)).epoch
+        said = [await _repair(stack, output) for output in (stack.output, tmp_path / "elsewhere")]
+        assert "A recorder, or another repair, writes in" in said[0]
+        assert "An orchestrator writes to the log. Stop it first" in said[1]
+        await eventually(lambda: "attributes.finished.r1" in stack.seen, 60)
+        assert (await bus.head(RESULTS)).epoch == epoch
+        await bus.close()
+
+
+async def _repair(stack: Launched, output: Path) -> str:
+    """What `recorder repair` says, which fails."""
+    key = stack.folder / "stack" / "keys" / "recorder-repair.nk"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.recorder", "repair"),
+        env={**os.environ, "NATS_URL": stack.report()["nats_url"], "NATS_NKEY": str(key), "OUTPUT": str(output)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    return said.decode()
