@@ -244,7 +244,7 @@ class Bus:
         Waits while the log is held (see `hold_log`).
         """
         said = False
-        while await self.log_is_held():
+        while await self.hold_of_log():
             if not said:
                 log.error("log.held", hint="recorder repair is writing it anew; if none is at work, run it again; waiting")
                 said = True
@@ -281,23 +281,32 @@ class Bus:
                 kept = replicas or present.num_replicas
                 await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH, num_replicas=kept))
 
-    async def log_is_held(self) -> bool:
-        """Whether RESULTS is being written anew, or was when whoever did it was interrupted."""
+    async def hold_of_log(self) -> str:
+        """Why nobody may take over RESULTS: `streams.DAMAGED` or `streams.HALF_WRITTEN`; empty when anybody may."""
         try:
             with translated(self.client.denied, f"$JS.API.STREAM.INFO.{streams.RESULTS.name}"):
-                return streams.HELD in ((await self._js.stream_info(streams.RESULTS.name or "")).config.metadata or {})
+                return ((await self._js.stream_info(streams.RESULTS.name or "")).config.metadata or {}).get(streams.HOLD, "")
         except Missing:
-            return False
+            return ""
 
-    async def hold_log(self, held: bool = True) -> None:
-        """Have nobody take over RESULTS from now on, or no longer; who writes already is not kept from it. Raises Missing."""
+    async def hold_log(self) -> None:
+        """Have nobody take over RESULTS until `release_log`; who writes already is not kept from it. Raises Missing."""
+        if not await self.hold_of_log():
+            await self._update_hold({streams.HOLD: streams.DAMAGED})
+
+    async def release_log(self) -> None:
+        """Have RESULTS taken over again; does nothing where it is not held."""
+        if await self.hold_of_log():
+            await self._update_hold({})
+
+    async def _update_hold(self, metadata: dict[str, str]) -> None:
         with translated(self.client.denied, f"$JS.API.STREAM.UPDATE.{streams.RESULTS.name}"):
             present = (await self._js.stream_info(streams.RESULTS.name or "")).config
-            await self._js.update_stream(present.evolve(metadata={streams.HELD: "recorder repair"} if held else {}))
+            await self._js.update_stream(present.evolve(metadata=metadata))
 
     async def remake_log(self) -> None:
-        """Drop RESULTS and make it anew, empty, held, with the room it had: for who writes it again from the second copy."""
-        wanted = streams.RESULTS.evolve(metadata={streams.HELD: "recorder repair"})
+        """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again and then calls `release_log`."""
+        wanted = streams.RESULTS.evolve(metadata={streams.HOLD: streams.HALF_WRITTEN})
         with translated():
             with contextlib.suppress(js_errors.NotFoundError):
                 present = (await self._js.stream_info(wanted.name or "")).config
@@ -331,7 +340,7 @@ def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig, replic
     return wanted.evolve(
         max_bytes=theirs if theirs <= 0 or theirs > ours else ours,
         num_replicas=replicas or present.num_replicas,
-        metadata={name: value for name, value in (present.metadata or {}).items() if name == streams.HELD},
+        metadata={name: value for name, value in (present.metadata or {}).items() if name == streams.HOLD},
     )
 
 

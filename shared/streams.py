@@ -82,8 +82,12 @@ RESULTS = StreamConfig(
     allow_atomic=True,
 )
 
-HELD = "chorus_held"
-"""Metadata of RESULTS while it is being written anew: until that is done nobody may take it over."""
+HOLD = "chorus_hold"
+"""Metadata of RESULTS while it is being written anew: until that is done nobody may take it over. One of the two below."""
+DAMAGED = "damaged"
+"""It has lost entries, and is as it was found."""
+HALF_WRITTEN = "half-written"
+"""It was made anew, and not all is in it yet."""
 
 USAGE = StreamConfig(
     name="USAGE",

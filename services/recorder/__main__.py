@@ -11,7 +11,7 @@ from shared.service import Settings, environment, load, run, service
 from shared.subjects import TOKEN
 
 DAMAGED = 3
-"""Exit code of `recorder repair --look-only` when the log is damaged."""
+"""Exit code of `recorder repair --look-only` when the log is damaged or may be lost."""
 
 AGAIN = "Nothing is lost by trying again: recorder repair"
 
@@ -76,7 +76,7 @@ async def _repair(bus: Bus, output: Path, look_only: bool) -> int:
         return 1
     for sentence in [*found.sentences(), *done]:
         _say(sentence)
-    return DAMAGED if look_only and found.log_damaged else 0
+    return DAMAGED if look_only and (found.log_damaged or found.undecidable) else 0
 
 
 def _say(sentence: str) -> None:

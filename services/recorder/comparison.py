@@ -61,6 +61,11 @@ class Comparison(Struct):
         return bool(self.gaps or self.lost or self.unended)
 
     @property
+    def undecidable(self) -> bool:
+        """Whether nothing tells if the log is lost: it has no copy, and a copy that may be its own does not say so."""
+        return bool(self.nameless) and not self.has_copy
+
+    @property
     def own(self) -> str:
         """Name of the copy of this very log."""
         return log_copy.name_of(self.head.epoch) if self.head else ""

@@ -53,8 +53,7 @@ async def repair(bus: Bus, output: Path, *, look_only: bool = False) -> tuple[Co
         found = await compare(bus, folder)
         await _require_one_side(bus, found, output)
         done = await _repair_log(bus, folder, found)
-        if await bus.log_is_held():
-            await bus.hold_log(False)
+        await bus.release_log()
         return found, [*done, *run_files.repair(folder, found.ended())]
     finally:
         folder.close()
@@ -72,14 +71,14 @@ async def _orchestrator_runs(bus: Bus) -> bool:
 
 async def _require_one_side(bus: Bus, found: Comparison, output: Path) -> None:
     """Refuse where nothing can be trusted to say what the log shall be. Raises RepairError."""
-    if found.nameless and not found.has_copy:
+    if found.undecidable:
         line = msgspec.json.encode(log_copy.Header(found.store)).decode()
         raise RepairError(
             f"It cannot be told whether the log is lost: it has no second copy in {output}, and the first line of another copy"
             f" there is damaged: {', '.join(found.nameless)}. If that is of a log of this NATS, make its first line {line};"
             f" if not, move the file elsewhere"
         )
-    if not found.has_copy and not found.lost and found.head and await bus.log_is_held():
+    if not found.has_copy and not found.lost and await bus.hold_of_log() == streams.HALF_WRITTEN:
         raise RepairError(
             f"A repair that was to write the log anew has not ended, and what it writes from is not in {output}. Set OUTPUT to"
             f" the folder that has {REBUILD}, or begin with an empty store"

@@ -14,7 +14,7 @@ import pytest
 from services.recorder import comparison, log_copy, repair
 from services.recorder.merged import Merged
 from services.recorder.repair import REBUILD, RepairError
-from shared import subjects
+from shared import streams, subjects
 from shared.bus import Bus, connect, decode
 from shared.messages import Epoch, Finished
 from shared.service import Settings, end, service
@@ -113,7 +113,7 @@ async def test_a_log_that_moves_is_not_written_over(recorded: Recorded, monkeypa
     await recorded.repaired()
     log = await whole_log(recorded.bus)
     assert [s.subject for s in log] == [s.subject for s in recorded.log] + [entry.subject for entry in late]
-    assert not await recorded.bus.log_is_held()
+    assert await recorded.bus.hold_of_log() == ""
 
 
 async def test_nobody_takes_over_a_log_that_is_half_written(
@@ -135,7 +135,7 @@ async def test_nobody_takes_over_a_log_that_is_half_written(
     try:
         with pytest.raises(RepairError, match=rf"OUTPUT.*{re.escape(REBUILD)}"):
             await repair.repair(recorded.bus, recorded.output.parent / "elsewhere")
-        assert await recorded.bus.log_is_held()
+        assert await recorded.bus.hold_of_log() == streams.HALF_WRITTEN
         assert not claiming.done()
 
         await recorded.repaired()
@@ -147,6 +147,17 @@ async def test_nobody_takes_over_a_log_that_is_half_written(
     log = await whole_log(recorded.bus)
     assert log[:-1] == recorded.log
     assert log[-1].subject == subjects.epoch(2)
+
+
+async def test_a_damaged_log_without_any_copy_is_held_and_repaired_all_the_same(recorded: Recorded) -> None:
+    """Interrupted before the log was touched: what is left of it is all there is, and the next repair takes that."""
+    await recorded.bus.hold_log()
+    for copy in copies(recorded.output):
+        copy.unlink()
+
+    assert await recorded.repaired() == []
+    assert await recorded.bus.hold_of_log() == ""
+    await recorded.assert_whole()
 
 
 async def test_a_second_repair_is_kept_out_from_the_beginning(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +221,8 @@ async def test_neither_side_to_be_trusted_is_refused_with_what_to_do(recorded: R
         await recorded.repaired()
     assert copy.read_bytes() == content
     assert await whole_log(recorded.bus) == []
+    found, _ = await repair.repair(recorded.bus, recorded.output, look_only=True)
+    assert found.undecidable
 
     line = str(refused.value).split("make its first line ")[1].split(";")[0]
     copy.write_bytes(line.encode() + b"\n" + content.split(b"\n", 1)[1])
@@ -266,7 +279,7 @@ async def test_an_end_that_both_sides_lost_is_taken_from_the_runs_files(bus: Bus
         await eventually(lambda: ended(tmp_path / "paris-attractions-done"), 20)
     log = await whole_log(bus)
     await bus.remake_log()
-    await bus.hold_log(False)
+    await bus.release_log()
     for stored in log[:-1]:
         await bus.client.jetstream().publish(stored.subject, stored.data)
     (copy,) = copies(tmp_path)
