@@ -42,6 +42,8 @@ class Recorder:
         self._output = output
         self._one_run_exactly = exactly if only_run else None
         self._subjects = subjects.decisions_of_run(only_run) if only_run else WHOLE_LOG
+        self._waits_for_copy = False
+        """Whether somebody else, such as a repair, has the second copy."""
 
     async def run(self) -> None:
         """Record for ever."""
@@ -62,7 +64,7 @@ class Recorder:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _record(self) -> None:
-        """Record until the log turns out to be another one."""
+        """Record until the log turns out to be another one, or the second copy ours to write."""
         head = await self._bus.head(RESULTS)
         root = Folder.at(self._output)
         try:
@@ -81,6 +83,8 @@ class Recorder:
                     with log_spans.reading(traces.RECORD, batch) as kinds:
                         archive.take(batch)
                     metrics.recorded(kinds, batch)
+                    if self._waits_for_copy and root.lock():
+                        return
                     if not read and await self._replaced(head.epoch, archive.sequence):
                         log.error(
                             "recorder.log_replaced", hint="RESULTS was made anew or lost its end; reading it from the beginning"
@@ -91,8 +95,9 @@ class Recorder:
         """The second copy of the whole log, or None if it is not ours to write."""
         if self._one_run_exactly is not None:
             return None
-        if not root.lock():
-            log.warning("recorder.copy_busy", folder=str(self._output), hint="another recorder keeps the second copy there")
+        self._waits_for_copy = not root.lock()
+        if self._waits_for_copy:
+            log.warning("recorder.copy_busy", folder=str(self._output), hint="another recorder or a repair has it; waiting")
             return None
         store = (await self._bus.head(bucket_stream(streams.RUNS.bucket))).epoch
         try:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from services.recorder import log_copy
+from services.recorder.folder import Folder
 from services.recorder.recorder import Recorder
 from shared import streams, subjects
 from shared.bus import Bus, Entry, Missing, Taken, Unavailable, decode
@@ -282,3 +284,16 @@ async def test_a_file_removed_while_the_run_goes_on_is_written_again(
         await eventually(lambda: ended(folder))
 
     await assert_agrees_with_the_bus(folder, bus, log)
+
+
+async def test_the_second_copy_is_taken_up_once_nobody_else_has_it(bus: Bus, tmp_path: Path) -> None:
+    """As after a repair beside which it was started: else the log would have no second copy until the next restart."""
+    other = Folder.at(tmp_path)
+    assert other.lock()
+    run = long_run(20).finish()
+    async with recording(bus, tmp_path):
+        await publish(bus, run.entries)
+        await eventually(lambda: ended(tmp_path / f"paris-attractions-{run.run}"), 20)
+        assert not log_copy.names(other)
+        other.close()
+        await eventually(lambda: sum(map(lines, tmp_path.glob(".log-*.jsonl"))) == len(run.entries) + 1, 20)
