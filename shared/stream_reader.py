@@ -15,7 +15,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from shared import streams, subjects, waits
-from shared.bus_errors import BusError, Missing, translated
+from shared.bus_errors import BusError, Missing, Unavailable, translated
 from shared.connection import BusClient
 from shared.direct_get import DirectGet
 from shared.news import News
@@ -112,14 +112,14 @@ class StreamReader:
 
 async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored], None]:
     """What is there up to sequence `end`. Raises Unavailable or Missing when the server is away for `REQUEST_SECONDS`."""
-    barren = True
+    barren, expected = True, False
     patience = time.monotonic() + waits.REQUEST_SECONDS
     try:
         while reader.at < end:
             try:
                 if barren:
                     await reader.skip(end)
-                    barren = False
+                    barren, expected = False, True
                     continue
                 batch = await reader.read()
             except BusError:
@@ -127,6 +127,12 @@ async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored]
                     raise
                 await asyncio.sleep(waits.RECONNECT_SECONDS)
                 continue
+            if expected and not batch and reader.exhausted:  # the leader has it, the replica that answers has not
+                if time.monotonic() > patience:
+                    raise Unavailable(f"{reader.stream}: what was asked lags behind its leader")
+                await asyncio.sleep(waits.RECONNECT_SECONDS)
+                continue
+            expected = False
             patience = time.monotonic() + waits.REQUEST_SECONDS
             wanted = [stored for stored in batch if stored.sequence <= end]
             barren = not wanted
