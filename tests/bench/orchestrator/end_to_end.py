@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from services.orchestrator.dedupe.measure import made_up
@@ -29,6 +30,10 @@ RUNS = 4
 SECONDS = 30
 WARM_UP = 5
 A_CALL = 20
+PACED_A_CALL = 8
+PACED_SECONDS = (2.0, 4.0)
+"""How long a call takes when producers are as slow as models are: about 530 candidates a second, which can be decided."""
+
 REPEATS = 4
 """One candidate in so many repeats an earlier one."""
 
@@ -36,22 +41,24 @@ REPEATS = 4
 class Vocabulary:
     """What the simulated models say: one list without end, and what was said before."""
 
-    def __init__(self) -> None:
+    def __init__(self, a_call: int) -> None:
+        self._a_call = a_call
         self._texts: Iterator[str] = iter(made_up(10_000_000))
         self._said: list[str] = []
 
     def answer(self) -> list[str]:
         """One call's attributes; each carries the moment it was published, so that a client can tell the delay."""
-        fresh = list(itertools.islice(self._texts, A_CALL))
+        fresh = list(itertools.islice(self._texts, self._a_call))
         before, self._said = self._said, fresh
         return [before[n] if before and n % REPEATS == 0 else text for n, text in enumerate(fresh)]
 
 
 class Producer:
-    """One simulated producer: takes a task, answers it at once, reports it."""
+    """One simulated producer: takes a task, answers it at once or after a while, reports it."""
 
-    def __init__(self, bus: Bus, number: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, bus: Bus, number: int, vocabulary: Vocabulary, paced: bool) -> None:
         self._bus = bus
+        self._paced = Random(number) if paced else None  # noqa: S311  # a pace, not a secret
         self.name = f"producer-random-{number}"
         self._vocabulary = vocabulary
         self._queue = bus.queue("random")
@@ -73,6 +80,8 @@ class Producer:
 
     async def _do(self, delivery: Delivery) -> None:
         task = decode(Task, delivery.data)
+        if self._paced:
+            await asyncio.sleep(self._paced.uniform(*PACED_SECONDS))
         sent = await asyncio.gather(*(self._say(task, n, text) for n, text in enumerate(self._vocabulary.answer())))
         usage = Usage(
             run=task.run,
@@ -103,27 +112,33 @@ class Producer:
         return await self._bus.publish(subjects.candidate(task.run, "random"), candidate, id=candidate.id)
 
 
-async def measure() -> dict[str, Any]:
-    """Accepted a second over all runs, delays in milliseconds, and megabytes that 100,000 attributes add to each service."""
+async def measure(paced: bool = False) -> dict[str, Any]:
+    """Accepted a second over all runs, delays in milliseconds, and megabytes that 100,000 attributes add to each service.
+
+    Not `paced`, candidates come faster than they are decided, and what is measured as delay is the queue.
+    """
     with tempfile.TemporaryDirectory() as output:
         async with stage() as gateway:
             environment = os.environ | {"NATS_URL": gateway.nats_url, "LOG_LEVEL": "error", "OUTPUT": output}
             orchestrator = await start("services.orchestrator", environment)
             recorder = await start("services.recorder", environment)
             try:
-                return await _drive(gateway, {"orchestrator": orchestrator, "recorder": recorder, "gateway": gateway.process})
+                return await _drive(
+                    paced, gateway, {"orchestrator": orchestrator, "recorder": recorder, "gateway": gateway.process}
+                )
             finally:
                 await end(orchestrator)
                 await end(recorder)
 
 
-async def _drive(gateway: Stage, services: dict[str, asyncio.subprocess.Process]) -> dict[str, Any]:
+async def _drive(paced: bool, gateway: Stage, services: dict[str, asyncio.subprocess.Process]) -> dict[str, Any]:
     connections = [await connect(gateway.nats_url, "bench") for _ in range(CONNECTIONS)]
-    vocabulary = Vocabulary()
-    producers = [Producer(connections[n % CONNECTIONS], n, vocabulary) for n in range(PRODUCERS)]
+    a_call = PACED_A_CALL if paced else A_CALL
+    vocabulary = Vocabulary(a_call)
+    producers = [Producer(connections[n % CONNECTIONS], n, vocabulary, paced) for n in range(PRODUCERS)]
     working = [asyncio.ensure_future(work) for p in producers for work in (p.announce(), p.work())]
     try:
-        await _begin(gateway)
+        await _begin(gateway, a_call)
         async with watchers(gateway.port, RUNS) as found:
             for number, watcher in enumerate(found):
                 watcher.ask(f"/api/runs/run-{number}/events", "localhost")
@@ -155,8 +170,8 @@ async def _observe(found: list[Watcher], services: dict[str, asyncio.subprocess.
     }
 
 
-async def _begin(gateway: Stage) -> None:
-    spec = RunSpec(topic="made up", providers=("random",), producers=PRODUCERS // RUNS, request_size=A_CALL, facets="none")
+async def _begin(gateway: Stage, a_call: int) -> None:
+    spec = RunSpec(topic="made up", providers=("random",), producers=PRODUCERS // RUNS, request_size=a_call, facets="none")
 
     async def started() -> bool:
         try:

@@ -7,7 +7,10 @@ import time
 from datetime import datetime
 from statistics import median
 
+from services.orchestrator import recovery
 from services.orchestrator.dedupe import Tiers
+from services.orchestrator.prices import Prices
+from shared import subjects
 from shared.bus import Bus
 from tests.bench.orchestrator import bare, peer
 from tests.bench.orchestrator.ledger import bus, write_candidates, write_run
@@ -28,6 +31,7 @@ async def measure(dedupe: Tiers, sync_interval: str, accepted: int = ACCEPTED) -
         await write_candidates(connected, texts, CANDIDATES)
         server.restart()
         await eventually(lambda: connected.provisioned(), 30)
+        read, replayed = await _read(connected), await _replay(connected)
         before = [await bare.decide(connected, CANDIDATES) for _ in range(ROUNDS)]
         replay_seconds, rate, memory = await _ours(server, connected, accepted)
         slower = await peer.decide(connected, server.url, PEER_CANDIDATES, texts, dedupe)
@@ -39,9 +43,26 @@ async def measure(dedupe: Tiers, sync_interval: str, accepted: int = ACCEPTED) -
         "ceiling": round(ceiling),
         "ratio": round(rate / ceiling, 2),
         "faststream": round(slower),
+        "replayed_per_second": round(accepted / replayed),
+        "replay_ceiling": round(accepted / read),
         "first_decision_after_s": round(replay_seconds, 2),
         "memory_mb": round(memory / 1e6),
     }
+
+
+async def _read(connected: Bus) -> float:
+    """Seconds that it takes to read the log, and to do nothing with it."""
+    before = time.monotonic()
+    async for _ in connected.history("RESULTS", [subjects.EVERYTHING]):
+        pass
+    return time.monotonic() - before
+
+
+async def _replay(connected: Bus) -> float:
+    """Seconds that it takes to rebuild the run, as an orchestrator does that has just loaded its models."""
+    before = time.monotonic()
+    await recovery.active_runs(connected, Prices.load(), 0.0)
+    return time.monotonic() - before
 
 
 async def _ours(server: NatsServer, connected: Bus, accepted: int) -> tuple[float, float, int]:

@@ -16,6 +16,7 @@ MEASURES: dict[str, Measure] = {
     "quick_exact": (lambda: rate.measure("exact", "2m"), lambda found: found["ratio"] >= 0.8),
     "quick_semantic": (lambda: rate.measure("semantic", "2m"), lambda found: found["ratio"] >= 0.5),
     "end_to_end": (end_to_end.measure, lambda found: found["accepted_per_second"] > 0),
+    "end_to_end_paced": (lambda: end_to_end.measure(paced=True), lambda found: found["to_client_p99_ms"] < 250),
     "growth": (growth.measure, growth.in_line),
 }
 

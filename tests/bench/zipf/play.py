@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.orchestrator.steering import Called, Made, Offer, Steering, Wish
+from services.orchestrator.steering import Ask, Called, Made, Offer, Steering, Wish
 from services.orchestrator.steering.avoid import tokens_of
 from tests.bench.zipf.world import World
 
@@ -36,7 +36,7 @@ class Played:
     """Of the longest avoid list."""
     stopped: str = ""
     available: float = 0.0
-    """Share of new attributes in the calls that would have come next, had the run not stopped."""
+    """Share of new attributes in the next calls after the stop, made where the world knows that they bring most."""
 
     def at(self, calls: int) -> int:
         """The attributes found in so many calls, or in all if there were fewer."""
@@ -88,11 +88,11 @@ def play(
                 game.steering.facets.asked(of)
                 game.steering.facets.answered(of, world.parts(of))
             offers = [Offer(r, world.law.prices[m]) for r, m in routes.items() if committed + world.law.prices[m] <= limits.usd]
-            offer = game.best(offers, routes) if knowing else game.steering.choose(offers)
+            offer = game.best(offers, routes) if knowing or game.stopped_at else game.steering.choose(offers)
             if offer is None:
                 break
             model, task = routes[offer.route], f"t{issued}"
-            ask = game.steering.ask(offer.route)
+            ask = game.richest(model) if game.stopped_at else game.steering.ask(offer.route)
             made = Made(task, offer.route, ask.facet, ask.probe)
             game.steering.handed_out(made)
             texts = world.answer(model, SIZE, ask.facet, ask.avoid, rng, tail=ask.tail)
@@ -116,15 +116,23 @@ class _Game:
     _usd: float = 0.0
 
     def best(self, offers: list[Offer], models: dict[str, int]) -> Offer | None:
-        """The call that brings most per dollar, as the world knows it."""
+        """The call that brings most per dollar, or after the stop at whatever price, as the world knows it."""
 
         def value(offer: Offer) -> float:
-            ask = self.steering.ask(offer.route)
             model = models[offer.route]
-            new = self.world.expected_new(model, SIZE, ask.facet, ask.avoid, set(self._index))
-            return new / self.world.law.prices[model]
+            if self.stopped_at:
+                return self._new(model, self.richest(model))
+            return self._new(model, self.steering.ask(offer.route)) / self.world.law.prices[model]
 
         return max(offers, key=value, default=None)
+
+    def richest(self, model: int) -> Ask:
+        """How to ask a model for most that is new, as the world knows it."""
+        facets = self.steering.facets.open()
+        return max((Ask(f, avoid=self.steering.names(f)) for f in facets), key=lambda ask: self._new(model, ask))
+
+    def _new(self, model: int, ask: Ask) -> float:
+        return self.world.expected_new(model, SIZE, ask.facet, ask.avoid, set(self._index))
 
     def finish(self, made: Made, model: int, avoided: int, texts: list[str]) -> None:
         """Take in an answer, as the orchestrator takes in candidates and then the usage."""
