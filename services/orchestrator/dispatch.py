@@ -110,8 +110,8 @@ class Dispatch:
             return False, f"every provider left the run: {self.departures()}"
         if run.budget.waiting:
             return None
-        short = [self._shortage(r) for r in routes]
-        return (True, short[0]) if all(short) else None
+        short = next(filter(None, map(self._shortage, routes)), "")
+        return (True, short) if short and not self._open() else None
 
     def saturated(self) -> str:
         """Why there is no use in going on, in words; empty while there is."""
@@ -125,7 +125,7 @@ class Dispatch:
 
     def waits_for(self) -> str:
         """In words, what keeps the run from going on; empty when nothing does."""
-        providers = list(dict.fromkeys(r.provider for r in self._routes() if not self._left(r)))
+        providers = list(dict.fromkeys(r.provider for r in self._open()))
         missing = [p for p in providers if not self._producers.live(p)]
         if providers and len(missing) == len(providers):
             return f"waiting for a producer of {' or '.join(missing)}: none is running"
@@ -133,6 +133,18 @@ class Dispatch:
         if paused and len(paused) + len(missing) == len(providers):
             return f"waiting for the rate limit of {' and '.join(paused)}"
         return ""
+
+    def _open(self) -> list[Route]:
+        """The routes that may yet be called, now or when a producer comes.
+
+        Of a model that nobody has named there is no price: such a route counts only as long as the dollars allow others,
+        or a run whose money is spent would wait for ever for a producer that may never come.
+        """
+        staying = [r for r in self._routes() if not self._left(r)]
+        may = [r for r in staying if not self._shortage(r)]
+        if self._run.budget.limits.usd is None or len(may) == len(staying):
+            return may
+        return [r for r in may if self._run.prices.of(r.provider, self._model(r))]
 
     # ---- routes ----------------------------------------------------------------------------------------------------
 

@@ -151,6 +151,18 @@ async def test_free_providers_go_on_when_the_money_is_spent(
     assert "(max_calls)" in end.reason
 
 
+async def test_an_absent_provider_does_not_hold_a_run_whose_money_is_spent(
+    bus: Bus, orchestrator: Orchestrator, vendors: dict[str, Vendor]
+) -> None:
+    vendor = vendors["openai"].join()
+    await known(bus, vendor)
+    vendor.tokens = (2000, 3000)
+    await start(bus, providers=["openai", "anthropic"], max_usd=0.02, max_calls=200)
+    end = await finished(bus, seconds=30)
+    assert end.status == "finished"
+    assert "(max_usd)" in end.reason
+
+
 async def test_tokens_are_bounded(bus: Bus, orchestrator: Orchestrator, vendors: dict[str, Vendor]) -> None:
     vendor = vendors["random"].join()
     vendor.tokens = (1000, 1000)
