@@ -78,7 +78,7 @@ soak: .venv/installed-dev ## The same with new seeds for an hour: make soak SOAK
 
 # One process: all share one engine and its images, which are built once.
 test-containers: .venv/installed-dev ## Build the images, run them on a Docker engine, and break them
-	@$(BIN)/python -m pytest tests/containers -m containers $(ARGS)
+	@$(BIN)/python -m pytest tests/containers -m containers -rs $(ARGS)
 
 bench: .venv/installed-bench ## Measure what is promised, each figure beside its ceiling: make bench ARGS=dedupe
 	@$(BIN)/python -m tests.bench.run $(ARGS)
