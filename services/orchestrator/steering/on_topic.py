@@ -25,8 +25,9 @@ class OnTopic:
     _routes: list[str] = field(default_factory=list)
     """Of each attribute."""
     _judged: set[int] = field(default_factory=set)
-    _due: int = FIRST
     _from: int = 0
+    _due: int = FIRST
+    """The next sample is of the attributes from here up to there, whenever the last one was judged: a restart forgets that."""
 
     def accepted(self, route: str) -> None:
         """Take in a new attribute."""
@@ -36,12 +37,11 @@ class OnTopic:
         """The attributes to judge now, spread over what was accepted since the last sample; none while it is too early."""
         if len(self._routes) < self._due:
             return []
-        return [self._from + (i * (len(self._routes) - self._from)) // SAMPLE for i in range(SAMPLE)]
+        return [self._from + (i * (self._due - self._from)) // SAMPLE for i in range(SAMPLE)]
 
     def asked(self) -> None:
         """Note that a sample is being judged."""
-        self._from = len(self._routes)
-        self._due = 2 * max(FIRST, self._from)
+        self._from, self._due = self._due, 2 * self._due
 
     def judged(self, on: Collection[int], off: Collection[int]) -> None:
         """Take in verdicts; attributes are numbered from 0."""

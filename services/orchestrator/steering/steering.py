@@ -9,17 +9,14 @@ from services.orchestrator.steering.avoid import AvoidLists
 from services.orchestrator.steering.coverage import Coverage
 from services.orchestrator.steering.facets import WHOLE, Facets
 from services.orchestrator.steering.on_topic import OnTopic
-from services.orchestrator.steering.saturation import BARREN_AT_MOST, Brought, Saturation
-from services.orchestrator.steering.yields import Yields
+from services.orchestrator.steering.saturation import BARREN_AT_MOST, WINDOW, Brought, Saturation
+from services.orchestrator.steering.yields import SHARED, Yields
 
 PROBES = 0.05
 """Share of the calls that are probes; the first comes after ten calls, when there is something to tell."""
 
 TAIL_BELOW = 0.5
 """New attributes for each one asked for, below which a prompt asks for what is seldom named: the head is found by then."""
-
-SHARED = 0.7
-"""What a call in a facet still promises beside another one that is under way in it: both may bring the same."""
 
 DOUBTFUL = 5
 """Calls in a row without anything new, after which all routes are asked in turn: before a run ends, each has had its say."""
@@ -192,14 +189,27 @@ class Steering:
     # ---- when to stop ----------------------------------------------------------------------------------------------
 
     def stop(self, routes: Collection[str]) -> str:
-        """Why the run should end, in words, when it can ask these routes; empty while it should go on."""
+        """Why the run should end, in words, when it can ask these routes; empty while it should go on.
+
+        As many calls are looked ahead as back: the last ones may have been made in the wrong places. It ends when not even the
+        most promising ones are worth it (Pandora's rule: Weitzman, https://doi.org/10.2307/1910412).
+        """
         if "stop" not in self.wish.parts:
             return ""
         least = self.wish.stop_below
-        if least and all(self._dry(route) for route in routes) and (words := self.saturation.below(least)):
+        if least and (words := self.saturation.below(least)) and self._promised(routes) < least:
             return f"{words} (stop_below {least:.0%})"
         return self.saturation.exhausted(routes)
 
+    def _promised(self, routes: Collection[str]) -> float:
+        """New attributes for each one asked for that the next calls to these routes promise; 1 while one is hardly tried."""
+        if any(self._calls[route] < FEWEST_CALLS for route in routes):
+            return 1.0
+        return self.yields.of_next(WINDOW, routes, self.facets.open())
+
     def _dry(self, route: str) -> bool:
-        """Whether too little of what a route brings is new for the user's taste."""
-        return self._calls[route] >= FEWEST_CALLS and self.yields.of_route(route) < self.wish.stop_below
+        """Whether too little of what a route promises is new for the user's taste."""
+        return bool(self.wish.stop_below) and self._calls[route] >= FEWEST_CALLS and self._best(route) < self.wish.stop_below
+
+    def _best(self, route: str) -> float:
+        return max(self.yields.of_pair(route, name) for name in self.facets.open())
