@@ -129,15 +129,18 @@ class Bench:
         half = mean(p.at_usd(free[0].usd[CALLS - 1] / 2) for p in runs)
         lines.append(f"{half / mean(p.at(CALLS) for p in free):.2f} x those of {CALLS} uncontrolled calls at half their cost")
         lines.append(f"{early:.0%} of runs stopped while more than 20 % of what came next would have been new")
+        left = mean(p.left > 0.2 for p in runs)
+        lines.append(f"{left:.0%} of runs stopped where ten calls of one who knows the world would have found more than that")
         lines.append(f"a reason: {runs[0].stopped}")
         reached = more >= 1.25 and dearer <= 0.5 and early <= 0.05  # against the longer of the two
         values = {
             "more": more,
-            "more at best": self.findable() / base,
+            "more at best": more if mean(p.available for p in runs) < STOP_BELOW else self.findable() / base,
             "more at half": mean(p.at_usd(cost / 2) for p in runs) / base,
             "cost": dearer,
             "cost at best": mean(p.usd_while(STOP_BELOW) for p in runs) / cost,
             "early": early,
+            "left": left,
         }
         return Figure("3 stop below 10 % new: at least 1.25 x at no more than half the cost", reached, lines, values)
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -36,7 +37,9 @@ class Played:
     """Of the longest avoid list."""
     stopped: str = ""
     available: float = 0.0
-    """Share of new attributes in the next calls after the stop, made where the world knows that they bring most."""
+    """Share of new attributes in the calls that would have come next, had the run not stopped."""
+    left: float = 0.0
+    """The same, had each of them been made where the world knows that it brings most."""
 
     def at(self, calls: int) -> int:
         """The attributes found in so many calls, or in all if there were fewer."""
@@ -80,6 +83,7 @@ def play(
     while True:
         if not game.stopped_at and (reason := game.steering.stop(list(routes))):
             game.played.stopped, game.stopped_at = reason, len(game.played.unique)
+            game.played.left = game.left(rng)
         if game.stopped_at and len(game.played.unique) >= game.stopped_at + AFTERWARDS:
             return game.cut()
         while len(under_way) < at_once and issued < limits.calls:
@@ -88,11 +92,11 @@ def play(
                 game.steering.facets.asked(of)
                 game.steering.facets.answered(of, world.parts(of))
             offers = [Offer(r, world.law.prices[m]) for r, m in routes.items() if committed + world.law.prices[m] <= limits.usd]
-            offer = game.best(offers, routes) if knowing or game.stopped_at else game.steering.choose(offers)
+            offer = game.best(offers, routes) if knowing else game.steering.choose(offers)
             if offer is None:
                 break
             model, task = routes[offer.route], f"t{issued}"
-            ask = game.richest(model) if game.stopped_at else game.steering.ask(offer.route)
+            ask = game.steering.ask(offer.route)
             made = Made(task, offer.route, ask.facet, ask.probe)
             game.steering.handed_out(made)
             texts = world.answer(model, SIZE, ask.facet, ask.avoid, rng, tail=ask.tail)
@@ -116,23 +120,26 @@ class _Game:
     _usd: float = 0.0
 
     def best(self, offers: list[Offer], models: dict[str, int]) -> Offer | None:
-        """The call that brings most per dollar, or after the stop at whatever price, as the world knows it."""
+        """The call that brings most per dollar, as the world knows it."""
+        found = set(self._index)
 
         def value(offer: Offer) -> float:
             model = models[offer.route]
-            if self.stopped_at:
-                return self._new(model, self.richest(model))
-            return self._new(model, self.steering.ask(offer.route)) / self.world.law.prices[model]
+            return self._new(model, self.steering.ask(offer.route), found) / self.world.law.prices[model]
 
         return max(offers, key=value, default=None)
 
-    def richest(self, model: int) -> Ask:
-        """How to ask a model for most that is new, as the world knows it."""
-        facets = self.steering.facets.open()
-        return max((Ask(f, avoid=self.steering.names(f)) for f in facets), key=lambda ask: self._new(model, ask))
+    def left(self, rng: np.random.Generator) -> float:
+        """The share of new attributes in the next calls, if each was made where the world knows that it brings most."""
+        found = set(self._index)
+        asks = [Ask(facet, avoid=self.steering.names(facet)) for facet in self.steering.facets.open()]
+        for _ in range(AFTERWARDS):
+            model, ask = max(product(self.world.models, asks), key=lambda call: self._new(call[0], call[1], found))
+            found.update(map(self.world.concept, self.world.answer(model, SIZE, ask.facet, ask.avoid, rng)))
+        return (len(found) - len(self._index)) / (SIZE * AFTERWARDS)
 
-    def _new(self, model: int, ask: Ask) -> float:
-        return self.world.expected_new(model, SIZE, ask.facet, ask.avoid, set(self._index))
+    def _new(self, model: int, ask: Ask, found: set[int]) -> float:
+        return self.world.expected_new(model, SIZE, ask.facet, ask.avoid, found)
 
     def finish(self, made: Made, model: int, avoided: int, texts: list[str]) -> None:
         """Take in an answer, as the orchestrator takes in candidates and then the usage."""
