@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -74,8 +75,7 @@ class Child:
 
     def restart(self) -> None:
         """End its process at once, so that another one is started soon: for a process that will not do its work any more."""
-        self._asked = True
-        self._signal(signal.SIGKILL)
+        self._asked = self._signal(signal.SIGKILL)
 
     async def stop(self) -> None:
         """End it: SIGTERM, then SIGKILL after `STOP_SECONDS`. Returns when it is gone."""
@@ -115,26 +115,38 @@ class Child:
 
     async def _run_once(self) -> int | None:
         """Start it and wait for its end; returns its exit code, or None if it could not be started."""
-        lock = hold(self._folder.child_lock(self.program.name))
-        if lock is None:
-            log.error("child.still_there", child=self.program.name, hint="its last process has not ended yet")
-            return None
         try:
-            self._process = await self._spawn(lock)
-            name_holder(lock, self._process.pid)
-        except OSError as error:
+            process = await self._start()
+        except (OSError, subprocess.SubprocessError) as error:  # as on a full disk, which may have room at the next attempt
             log.error("child.not_started", child=self.program.name, error=str(error))
             return None
-        finally:
-            os.close(lock)  # the child has it now, and the system lets go of it when the child ends
-        self.pid = self._process.pid
+        if process is None:
+            log.error("child.still_there", child=self.program.name, hint="its last process has not ended yet")
+            return None
+        self._process = process
+        self.pid = process.pid
         log.info("child.started", child=self.program.name, pid=self.pid)
         self._enter("starting")
         if self._stopping.is_set():  # told to stop while it was being started
             self._signal(signal.SIGTERM)
-        code = await self._process.wait()
+        code = await process.wait()
         self._process = None
         return code
+
+    async def _start(self) -> Process | None:
+        """Start its process; None while the last one is still there. Raises OSError, and then there is none."""
+        lock = hold(self._folder.child_lock(self.program.name))
+        if lock is None:
+            return None
+        try:
+            process = await self._spawn(lock)
+            try:
+                name_holder(lock, process.pid)
+            except OSError as error:  # it runs: from here on it must be watched, whatever cannot be written down
+                log.warning("child.not_named", child=self.program.name, pid=process.pid, error=str(error))
+            return process
+        finally:
+            os.close(lock)  # the child has it now, and the system lets go of it when the child ends
 
     async def _spawn(self, lock: int) -> Process:
         with self._folder.log(self.program.name).open("ab") as output:
@@ -149,10 +161,13 @@ class Child:
                 preexec_fn=None if self.program.watches_parent else _die_with_parent(),
             )
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+    def _signal(self, number: signal.Signals) -> bool:
+        """Send its process a signal; False when there is none."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+        return True
 
     def _enter(self, state: State) -> None:
         self.state = state

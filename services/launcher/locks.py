@@ -14,28 +14,36 @@ from pathlib import Path
 END_SECONDS = 5.0
 """How long a process left behind may take to stop before it is killed."""
 
+ID_BYTES = 20
+"""Room for a process id. It is taken before there is a process: on a full disk, naming one must not need any."""
+
 TRIES = 10
 """A look at the lock (see `holder`) holds it too, for microseconds: one refusal does not mean a live process."""
 
 
 def hold(path: Path) -> int | None:
-    """Take the lock and return its descriptor, or None if a live process has it. It is held until the descriptor closes."""
+    """Take the lock and return its descriptor, or None if a live process has it. It is held until the descriptor closes.
+
+    Raises OSError when there is no room for its file.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    for _ in range(TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        for _ in range(TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.pwrite(descriptor, b" " * ID_BYTES, 0)  # the last holder's id is no longer true
+                return descriptor
             time.sleep(0.01)
-        else:
-            os.ftruncate(descriptor, 0)
-            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 
 
 def name_holder(descriptor: int, pid: int) -> None:
     """Write down which process has the lock."""
-    os.pwrite(descriptor, str(pid).encode(), 0)
+    os.pwrite(descriptor, str(pid).encode().ljust(ID_BYTES), 0)
 
 
 def holder(path: Path) -> int | None:
@@ -48,7 +56,7 @@ def holder(path: Path) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return int(file.read(20) or 0)
+            return int(file.read(ID_BYTES).strip() or 0)
     return None
 
 

@@ -1,6 +1,7 @@
 """A supervised process is started again when it ends, and gone when it is stopped."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -129,6 +130,39 @@ async def test_a_child_is_not_started_twice(child: Callable[[str], Child], folde
     os.close(lock)
 
     await eventually(lambda: it.pid != 0)
+
+
+async def test_a_child_whose_lock_has_no_room_is_tried_again(folder: Folder) -> None:
+    (folder.root / "children").rmdir()
+    it = Child(Program("test", (sys.executable, "-c", SAY_AND_WAIT)), folder, lambda: None)
+    it.start()
+    await eventually(lambda: it.failures >= 1)
+
+    folder.make()
+
+    await eventually(lambda: it.pid)
+    assert holder(folder.child_lock("test")) == it.pid
+    await it.stop()
+
+
+async def test_a_child_that_cannot_be_named_is_still_watched(
+    child: Callable[[str], Child], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system may need new room even to write over what is there."""
+
+    def no_room(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(children, "name_holder", no_room)
+    it = child(SAY_AND_WAIT)
+    await eventually(says(folder, "up"))
+    first = it.pid
+
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: it.restarts == 1 and it.state == "starting" and it.pid != first)
+    await it.stop()
+
+    assert holder(folder.child_lock("test")) is None
 
 
 async def test_children_stop_in_the_order_that_loses_nothing(folder: Folder) -> None:

@@ -65,6 +65,19 @@ def test_a_shorter_name_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
+def test_naming_a_holder_needs_no_room(tmp_path: Path) -> None:
+    """On a full disk a child that has just been started can still be named."""
+    path = tmp_path / "a.lock"
+    descriptor = locks.hold(path)
+    assert descriptor is not None
+    room = os.fstat(descriptor).st_size
+
+    locks.name_holder(descriptor, 2**22)
+
+    assert os.fstat(descriptor).st_size == room > 0
+    os.close(descriptor)
+
+
 def test_a_process_left_behind_is_ended(tmp_path: Path) -> None:
     process = left_behind(tmp_path / "a.lock", SLEEPER)
 
