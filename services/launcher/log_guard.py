@@ -1,8 +1,10 @@
 """Keeps the log of a stack whole: has it compared with its second copy, and has a server that cannot write started again."""
 
 import asyncio
+import math
 import os
 import shutil
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from subprocess import DEVNULL, PIPE
 
@@ -11,6 +13,7 @@ import structlog
 from services.launcher.children import Child, Program
 from services.launcher.errors import StartError
 from services.launcher.folder import Folder
+from services.launcher.nats_server import READING_BACK, START_SECONDS
 from services.launcher.probes import fetch
 
 LOOK_SECONDS = 0.5
@@ -85,9 +88,7 @@ class LogGuard:
             status, body = await fetch(server.program.probe)
             if server.state == "waiting":
                 continue  # it has ended, and is started again by itself
-            if status == 200:
-                trouble.is_over()
-            elif trouble.calls_for_restart(status):
+            if trouble.calls_for_restart(status):
                 log.error("nats.unwell", status=status, said=body[:300].decode(errors="replace"), **trouble.facts())
                 trouble.restarted()
                 server.restart()
@@ -132,16 +133,10 @@ class LogGuard:
                 await asyncio.sleep(wait)
 
     async def _run(self, *flags: str) -> tuple[int, list[str]]:
-        with self._folder.log(self._program.name).open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *self._program.command,
-                *flags,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=errors,
-                env={**os.environ, **self._program.variables},
-                preexec_fn=lambda: os.nice(5) and None,  # the run goes first
-            )
+        try:
+            process = await self._start(flags)
+        except OSError as error:  # as on a full disk, which must not end the stack that waits for room
+            raise StartError(f"the log cannot be compared with its second copy: {error}") from error
         try:
             async with asyncio.timeout(REPAIR_SECONDS):
                 output, _ = await process.communicate()
@@ -153,38 +148,55 @@ class LogGuard:
             raise
         return process.returncode or 0, output.decode(errors="replace").splitlines()
 
+    async def _start(self, flags: tuple[str, ...]) -> Process:
+        with self._folder.log(self._program.name).open("ab") as errors:
+            return await asyncio.create_subprocess_exec(
+                *self._program.command,
+                *flags,
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=errors,
+                env={**os.environ, **self._program.variables},
+                preexec_fn=lambda: os.nice(5) and None,  # the run goes first
+            )
+
+
+WELL = 200
+SILENT = 0
+
+PATIENCE = {WELL: math.inf, SILENT: SILENT_SECONDS, READING_BACK: START_SECONDS}
+"""Seconds by status after which a server is started again; all others are unwell. One that reads its log back would have to
+begin anew, and a long log would never come up; one that is frozen is silent."""
+
 
 class _Trouble:
-    """Since when a server is unwell, and how often it was started again for it."""
+    """How long a server has had its status, and how often it was started again for one."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._status = WELL
         self._since = 0.0
         self._restarts = 0
+        self._back = 0.0
+        """When it was last started again, or last seen to read its log back."""
         self._free = 0
-        self._last = 0.0
-
-    def is_over(self) -> None:
-        """It says that it is well; on a full disk it does so after each start, until it is to write."""
-        self._since = 0.0
-        if asyncio.get_running_loop().time() - self._last >= LONGEST_WAIT:
-            self._restarts = 0
 
     def calls_for_restart(self, status: int) -> bool:
-        """Whether this status, 0 for silence, has lasted long enough."""
+        """Whether this status has lasted too long."""
         moment = asyncio.get_running_loop().time()
-        self._since = self._since or moment
-        if status == 0:
-            return moment - self._since >= SILENT_SECONDS
-        if not self._restarts:
-            return moment - self._since >= UNWELL_SECONDS
-        waited = moment - self._last
-        room_was_made = self._free < FULL and self._room() >= self._free + ROOM and waited >= UNWELL_SECONDS
-        return room_was_made or waited >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
+        if status != self._status:
+            self._status, self._since = status, moment
+        if status == READING_BACK:
+            self._back = moment
+        if status == WELL and moment - self._back >= LONGEST_WAIT:  # on a full disk it is well until it is to write
+            self._restarts = 0
+        if status in PATIENCE or not self._restarts:
+            return moment - self._since >= PATIENCE.get(status, UNWELL_SECONDS)
+        room_was_made = self._free < FULL and self._room() >= self._free + ROOM and moment - self._since >= UNWELL_SECONDS
+        return room_was_made or moment - self._back >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
 
     def restarted(self) -> None:
-        self._since = 0.0
-        self._last = asyncio.get_running_loop().time()
+        self._since = self._back = asyncio.get_running_loop().time()
         self._restarts += 1
         self._free = self._room()
 

@@ -31,6 +31,8 @@ class RollCall:
 
     async def call(self, services: Iterable[str]) -> None:
         """Ask all instances of these services to answer; who does is in `present` a moment later."""
+        if not self._client.is_connected:
+            return  # what is said meanwhile is kept for later, and that has a limit
         if not self._inbox:
             self._inbox = self._client.new_inbox()
             await self._client.subscribe(self._inbox, cb=self._on_answer)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.launcher import keys, producers
+from services.launcher import keys, nats_server, producers
 from services.launcher.children import Child, Program
 from services.launcher.elastic import Demand
 from services.launcher.errors import StartError
@@ -343,6 +343,27 @@ async def test_a_server_that_cannot_start_says_why(folder: Folder) -> None:
                 await start(server, folder)
         finally:
             await server.stop()
+
+
+async def test_a_server_that_never_listens_is_not_waited_for_for_ever(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_server, "START_SECONDS", 0.3)
+    server = Child(replace(program(folder), command=("sleep", "60")), folder, lambda: None)
+    try:
+        with pytest.raises(StartError, match=r"does not listen after 0\.3 s.*nats\.log"):
+            await start(server, folder)
+    finally:
+        await server.stop()
+
+
+async def test_a_server_that_cannot_write_down_its_ports_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_server, "PORTS_SECONDS", 0.3)
+    command = ("sh", "-c", f": > {folder.nats}/nats-server_$$.ports; exec sleep 60")  # as on a disk that is full
+    server = Child(replace(program(folder), command=command), folder, lambda: None)
+    try:
+        with pytest.raises(StartError, match="is the disk full"):
+            await start(server, folder)
+    finally:
+        await server.stop()
 
 
 # ---- the commands, as processes ---------------------------------------------------------------------------------------

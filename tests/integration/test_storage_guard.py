@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from services.launcher import log_guard
+from services.launcher import log_guard, nats_server
 from services.launcher.children import Child, Program
 from services.launcher.errors import StartError
 from services.launcher.folder import Folder
 from services.launcher.log_guard import LogGuard
+from services.launcher.nats_server import READING_BACK
+from services.launcher.probes import fetch
+from shared.bus import connect
 from shared.service import end
-from tests.conftest import eventually
+from tests.conftest import NatsServer, eventually
 
 SERVER = """
 import http.server, pathlib, sys
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(503 if pathlib.Path(sys.argv[2]).exists() else 200)
+        unwell = pathlib.Path(sys.argv[2])
+        self.send_response(int(unwell.read_text() or 503) if unwell.exists() else 200)
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -46,7 +50,7 @@ if damaged.exists():
 class Watched:
     """A stand-in for the server, which is unwell while a file is there, and a log that is damaged while another one is.
 
-    A repair fails as often as that file has letters.
+    The first file may hold the status that the server answers with. A repair fails as often as that file has letters.
     """
 
     def __init__(self, folder: Folder, port: int) -> None:
@@ -101,6 +105,78 @@ async def test_it_is_not_started_again_and_again_while_nothing_changes(watched: 
     await asyncio.sleep(1.5)  # longer than UNWELL_SECONDS: nothing can be waited for where nothing shall happen
 
     assert watched.server.restarts == 1  # the next one comes after FIRST_WAIT, or when room was made
+
+
+async def test_a_server_that_reads_back_a_long_log_is_left_to_it(watched: Watched) -> None:
+    watched.unwell.write_text(str(READING_BACK))
+    await asyncio.sleep(1.5)  # longer than UNWELL_SECONDS: nothing can be waited for where nothing shall happen
+
+    assert watched.server.restarts == 0
+
+
+async def test_a_server_that_is_unwell_after_it_read_its_log_back_is_started_again(watched: Watched) -> None:
+    watched.unwell.write_text(str(READING_BACK))
+    await asyncio.sleep(0.5)  # a few looks
+    watched.unwell.write_text("503")
+
+    await eventually(lambda: watched.server.restarts == 1, 20)
+
+
+async def test_a_server_that_never_has_read_its_log_back_is_started_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(log_guard.PATIENCE, READING_BACK, 0.5)
+    watched.unwell.write_text(str(READING_BACK))
+
+    await eventually(lambda: watched.server.restarts == 1, 20)
+
+
+async def test_a_full_disk_does_not_end_the_watch(watched: Watched, tmp_path: Path) -> None:
+    """What compares the log cannot be started; it is tried again until it can."""
+    logs, away = tmp_path / "log", tmp_path / "away"
+    watched.server.restart()
+    await eventually(lambda: watched.server.restarts == 1 and watched.server.state == "starting", 20)
+    logs.rename(away)
+    watched.damaged.touch()
+    watched.server.is_ready()
+    await asyncio.sleep(1.5)  # longer than SETTLE_SECONDS and a few looks
+    assert not watched.watching.done()
+    away.rename(logs)
+
+    await eventually(lambda: watched.guard.said, 20)
+
+
+def forget_index(folder: Path) -> None:
+    for index in folder.rglob("index.db"):
+        index.unlink()
+
+
+async def test_the_real_server_tells_that_it_reads_its_log_back(tmp_path: Path, unused_tcp_port: int) -> None:
+    """After a crash without an index, as a server that was killed has it; the guard builds on this status."""
+    server = NatsServer(tmp_path, sync_interval="2m")
+    server.start()
+    client = (await connect(server.url, "test")).client
+    await client.jetstream().add_stream(name="LONG", subjects=["long.>"])
+    for number in range(60_000):
+        await client.publish(f"long.{number}", b"x" * 1000)
+    await client.flush()
+    await client.close()
+    server.kill()
+    forget_index(tmp_path)
+
+    address = ["--addr", "127.0.0.1", "--port", "-1", "--http_port", str(unused_tcp_port)]
+    command = [str(nats_server.binary()), *address, "--jetstream", "--store_dir", str(tmp_path / "store")]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        seen: list[int] = []
+        while 200 not in seen:
+            status, _ = await fetch(f"http://127.0.0.1:{unused_tcp_port}/healthz")
+            seen.append(status)
+    finally:
+        process.kill()
+        await process.wait()
+    assert READING_BACK in seen
+    assert set(seen) <= {0, READING_BACK, 200}
 
 
 async def test_a_log_found_damaged_after_a_restart_is_repaired_while_nobody_writes(watched: Watched) -> None:
