@@ -155,8 +155,7 @@ async def test_a_child_that_cannot_be_named_is_still_watched(
 
     monkeypatch.setattr(children, "name_holder", no_room)
     it = child(SAY_AND_WAIT)
-    await eventually(says(folder, "up"))
-    first = it.pid
+    first = await eventually(lambda: it.pid)
 
     os.kill(first, signal.SIGKILL)
     await eventually(lambda: it.restarts == 1 and it.state == "starting" and it.pid != first)
