@@ -15,8 +15,8 @@ from services.orchestrator.steering.yields import SHARED, Yields
 PROBES = 0.05
 """Share of the calls that are probes; the first comes after ten calls, when there is something to tell."""
 
-TAIL_BELOW = 0.5
-"""New attributes for each one asked for, below which a prompt asks for what is seldom named: the head is found by then."""
+TAIL_BELOW = 0.75
+"""New attributes for each one asked for, below which a prompt asks for what is seldom named: the head is repeated by then."""
 
 DOUBTFUL = 5
 """Calls in a row without anything new, after which all routes are asked in turn: before a run ends, each has had its say."""
