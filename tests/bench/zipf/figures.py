@@ -11,7 +11,7 @@ import numpy as np
 from services.orchestrator.budget import Budget, Cost, Limits
 from tests.bench.zipf import play
 from tests.bench.zipf.play import Played
-from tests.bench.zipf.strategies import ALL, EVERYTHING, STRATEGIES, Strategy
+from tests.bench.zipf.strategies import ALL, EVERYTHING, STRATEGIES, TAIL_ALONE, Strategy
 from tests.bench.zipf.world import Law, World
 
 CALLS = 120
@@ -21,6 +21,8 @@ EXPONENTS = (0.8, 1.0, 1.2)
 BUDGETS = (29, 48)
 """In calls at the models' mean price: with prices of 4:3:1:0.3, 60 and 100."""
 STOP_BELOW = 0.1
+FLATTENED = 0.5
+"""What asking for the tail may do to a model. The figures themselves are played with none: they must not lean on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,24 @@ class Bench:
         base = found["no feedback"]
         lines = [f"{name:<32}{n:6.0f}{n / base:7.2f} x" for name, n in found.items()]
         recent, proposed = found["avoid the most recent"], found["avoid the most often proposed"]
+        lines.append(self._tail())
         longest = max(p.avoid_tokens for runs in self.curves.values() for p in runs)
         lines.append(f"longest avoid list: {longest} tokens at most")
         reached = found["all"] >= 1.45 * base and recent < 0.95 * proposed and longest <= 600
         values = {**found, "gain": found["all"] / base, "gain at best": self.findable() / base, "recent": recent / proposed}
         return Figure(f"1 unique attributes in {CALLS} calls, all at least 1.45 x no feedback", reached, lines, values)
+
+    def _tail(self) -> str:
+        """What asking for the tail brings where models listen, in words; after all strategies."""
+        alone, beside = (
+            mean(p.at(CALLS) for p in self.runs(strategy, CALLS, flattened=FLATTENED)) for strategy in (TAIL_ALONE, EVERYTHING)
+        )
+        alone /= mean(p.at(CALLS) for p in self.curves["no feedback"])
+        beside /= mean(p.at(CALLS) for p in self.runs(EVERYTHING.but("tail"), CALLS))
+        power = f"{1 - FLATTENED:g}"
+        return (
+            f"asking for the tail, if that raises weights to the power {power}: {alone:.2f} x alone, {beside:.3f} x beside all"
+        )
 
     # ---- 2 ---------------------------------------------------------------------------------------------------------
 

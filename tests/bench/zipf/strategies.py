@@ -55,6 +55,8 @@ def _with(*parts: str, make: Callable[[Wish], Steering] = Steering) -> Strategy:
 EVERYTHING = _with(*(ALL - {"stop"}))
 """The stop is left out where strategies are compared at the same number of calls."""
 
+TAIL_ALONE = _with("tail")
+
 STRATEGIES = {
     "no feedback": _with(),
     "avoid the most recent": _with("avoid", make=by_recency),
