@@ -78,30 +78,32 @@ class DecisionLog:
             except TooLarge:
                 raise
             except Fenced:
-                if await self._is_stored(batch[0]):  # an attempt whose answer was lost was carried out after all
-                    return
-                await self._explain()
+                left = await self._unstored(batch)
+                if len(left) == len(batch):
+                    await self._explain()
+                batch = left  # an attempt whose answer was lost was carried out after all
             except Full as error:
                 self.full = True
                 log.error("log.full", error=str(error), hint=FULL_HINT)
                 await asyncio.sleep(FULL_SECONDS)
             except Taken:
-                if await self._is_stored(batch[0]):
-                    return
-                batch = await self._without_decided(batch)
+                left = await self._unstored(batch)
+                batch = left if len(left) < len(batch) else await self._without_decided(batch)
             except BusError as error:  # the outcome is unknown
                 log.warning("log.write_interrupted", error=str(error), decisions=len(batch))
                 await asyncio.sleep(RETRY_SECONDS)
-                if await self._is_stored(batch[0]):
-                    return
+                batch = await self._unstored(batch)
 
-    async def _is_stored(self, entry: Entry) -> bool:
-        """Whether a batch whose answer was lost is in the log: nobody else writes, and a batch is all or nothing."""
-        found = await self._find(entry.subject)
+    async def _unstored(self, batch: list[Entry]) -> list[Entry]:
+        """What of a batch whose answer was lost is not in the log. Nobody else writes, so what is there stands in its order.
+
+        A batch is all or nothing, unless a bound of the stream is lowered while it is stored: then its tail may be missing.
+        """
+        found = await self._find(batch[0].subject)
         if found <= self._last:
-            return False
+            return batch
         self._last = max(self._last, (await self._persist(lambda: self._bus.head(RESULTS))).last)
-        return True
+        return batch[self._last - found + 1 :]
 
     async def _explain(self) -> None:
         """Raise what it means that the log does not end where we left it; return if it does by now."""

@@ -179,13 +179,13 @@ def _writing_blindly() -> None:
         return committing
 
     def never(_: Any) -> Any:
-        async def stored(self: DecisionLog, *_: Any) -> bool:
-            return False
+        async def unstored(self: DecisionLog, batch: Any) -> Any:
+            return batch
 
-        return stored
+        return unstored
 
     _wrap(Bus, "commit", around)
-    _wrap(DecisionLog, "_is_stored", never)
+    _wrap(DecisionLog, "_unstored", never)
 
 
 def _moving_on_early() -> None:
