@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from services.tester import invariants
 from services.tester.trial import Trial
+from tests.faults import figures
 from tests.faults.field import Field
 
 BUILD = Path(__file__).parents[2] / "build"
@@ -20,6 +21,10 @@ PROPERTY = "fault"
 HEADER = ("fault", "seeds", "recovery s", "candidates", "lost", "doubled", "calls repeated")
 
 rows: list[dict[str, Any]] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(figures)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,4 +1,4 @@
-"""The figures of the storage faults, printed as a table and written to build/storage.md."""
+"""What makes faults of the disk, and enters what came of them."""
 
 import os
 import shutil
@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BUILD = Path(__file__).parents[3] / "build"
-
-PROPERTY = "storage"
-
-rows: list[tuple[str, str]] = []
+from tests.faults.figures import PROPERTY
 
 
 @pytest.fixture
@@ -61,30 +57,3 @@ def unavailable(reason: str) -> None:
     if os.environ.get("REQUIRE_FAULTS"):
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect the figures, from whichever process they come."""
-    if report.when == "teardown":
-        rows.extend(found for name, found in report.user_properties if name == PROPERTY and isinstance(found, tuple | list))  # type: ignore[misc]  # a pair, as entered above
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table."""
-    if rows and not hasattr(session.config, "workerinput"):
-        BUILD.mkdir(exist_ok=True)
-        (BUILD / "storage.md").write_text("\n".join(_table()) + "\n")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table."""
-    if rows:
-        terminalreporter.section("storage faults")
-        for line in _table():
-            terminalreporter.write_line(line)
-
-
-def _table() -> list[str]:
-    width = max(len(what) for what, _ in rows)
-    lines = [f"| {'fault'.ljust(width)} | came of it |", f"| {'-' * width} | --- |"]
-    return lines + [f"| {what.ljust(width)} | {came} |" for what, came in sorted(rows)]
