@@ -179,7 +179,8 @@ class _Trouble:
         self._restarts = 0
         self._back = 0.0
         """When it was last started again, or last seen to read its log back."""
-        self._free = 0
+        self._least = 0
+        """Bytes that were free when there was least since the last restart."""
 
     def calls_for_restart(self, status: int) -> bool:
         """Whether this status has lasted too long."""
@@ -192,13 +193,15 @@ class _Trouble:
             self._restarts = 0
         if status in PATIENCE or not self._restarts:
             return moment - self._since >= PATIENCE.get(status, UNWELL_SECONDS)
-        room_was_made = self._free < FULL and self._room() >= self._free + ROOM and moment - self._since >= UNWELL_SECONDS
+        room = self._room()
+        self._least = min(self._least, room)
+        room_was_made = self._least < FULL and room >= self._least + ROOM and moment - self._since >= UNWELL_SECONDS
         return room_was_made or moment - self._back >= min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._restarts - 1))
 
     def restarted(self) -> None:
         self._since = self._back = asyncio.get_running_loop().time()
         self._restarts += 1
-        self._free = self._room()
+        self._least = self._room()
 
     def facts(self) -> dict[str, int]:
         return {"free_bytes": self._room(), "restarts_before": self._restarts}

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from services.launcher.folder import Folder
+from services.launcher.locks import holder
+from shared.service import end
 from tests.conftest import eventually
 from tests.faults.storage.launched import Launched, judge
 
@@ -63,14 +66,60 @@ async def test_a_full_disk(tmp_path: Path, mounts: Callable[..., Path], figure: 
     async with running(tmp_path, store) as stack:
         for _ in range(SEEDS):
             unwell = stack.log_of("launcher").count("nats.unwell")
-            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(b"x" * 4096)
+            fill(filler)
             await eventually(lambda: stack.log_of("launcher").count("nats.unwell") > unwell, 60)  # noqa: B023  # used at once
             await stopped(stack)
             filler.unlink()
             times.append(await recovered(stack, time.monotonic()))
     enter(figure, "disk full, then room is made", times)
+
+
+@pytest.mark.parametrize("copied", ["elsewhere", "too"])
+async def test_a_full_disk_under_the_whole_stack(
+    tmp_path: Path, mounts: Callable[..., Path], figure: Figure, copied: str
+) -> None:
+    """Nothing can be logged, noted or locked; processes that end meanwhile are still replaced, and none is left alone."""
+    home = mounts(tmp_path / "all" / ("" if copied == "too" else "stack"), "-t", "tmpfs", "-o", "size=32m", "chorus-test")
+    filler = home / "filler"
+    times: list[float] = []
+    async with running(tmp_path / "all") as stack:
+        for victim in ("orchestrator", "producer-random-1", "nats"):
+            async with full(filler):
+                await stopped(stack)
+                os.kill(stack.pid(victim), signal.SIGKILL)
+                await asyncio.sleep(8)  # its first starts, on a disk that is full
+            times.append(await recovered(stack, time.monotonic()))
+            await eventually(lambda: watched(stack), 30)
+    enter(figure, f"disk of the whole stack full, the second copy {copied}", times)
+
+
+def fill(filler: Path) -> None:
+    """Leave no room."""
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+@contextlib.asynccontextmanager
+async def full(filler: Path) -> AsyncIterator[None]:
+    """Take what room there is, again and again: a server that is started again frees some."""
+
+    async def go_on_filling() -> None:
+        while True:
+            fill(filler)
+            await asyncio.sleep(0.05)
+
+    filling = asyncio.create_task(go_on_filling())
+    yield
+    await end([filling])
+    filler.unlink()
+
+
+def watched(stack: Launched) -> bool:
+    """Whether all processes of the stack are ready, and are those that the launcher knows of."""
+    folder = Folder(stack.folder / "stack")
+    known = {child["name"]: child["pid"] for child in stack.report()["children"] if child["state"] == "ready"}
+    return known == {lock.stem: holder(lock) for lock in folder.child_locks()}
 
 
 async def stopped(stack: Launched) -> None:
