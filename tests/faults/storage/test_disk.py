@@ -69,7 +69,7 @@ async def test_a_full_disk(tmp_path: Path, mounts: Callable[..., Path], figure: 
             fill(filler)
             await eventually(lambda: stack.log_of("launcher").count("nats.unwell") > unwell, 60)  # noqa: B023  # used at once
             await stopped(stack)
-            filler.unlink()
+            make_room(filler)
             times.append(await recovered(stack, time.monotonic()))
     enter(figure, "disk full, then room is made", times)
 
@@ -100,6 +100,11 @@ def fill(filler: Path) -> None:
             file.write(b"x" * 4096)
 
 
+def make_room(filler: Path) -> None:
+    """Give it back."""
+    filler.unlink()
+
+
 @contextlib.asynccontextmanager
 async def full(filler: Path) -> AsyncIterator[None]:
     """Take what room there is, again and again: a server that is started again frees some."""
@@ -112,7 +117,7 @@ async def full(filler: Path) -> AsyncIterator[None]:
     filling = asyncio.create_task(go_on_filling())
     yield
     await end([filling])
-    filler.unlink()
+    make_room(filler)
 
 
 def watched(stack: Launched) -> bool:
