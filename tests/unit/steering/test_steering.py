@@ -63,6 +63,20 @@ def test_a_sample_is_due_as_the_list_grows() -> None:
     assert (estimate.share, under_test.on_topic.trials) == (0.75, 20)
 
 
+def test_samples_do_not_depend_on_when_the_one_before_was_judged() -> None:
+    """After a restart it is known that a sample was judged, but not when; the next one is the same."""
+    at_once, after_all = steering(), steering()
+    for number in range(130):
+        for under_test in (at_once, after_all):
+            under_test.accepted(f"attribute {number}", Made(f"t{number}", "a/m"))
+        if number == 63:
+            at_once.on_topic.asked()
+    after_all.on_topic.asked()
+    assert at_once.sample() == after_all.sample()
+    assert len(set(at_once.sample())) == 20
+    assert all(60 <= index < 120 for index in at_once.sample())
+
+
 def test_a_replay_decides_as_the_run_did() -> None:
     """After a restart all decisions are read first and the finished calls after them; what comes next is the same."""
     live = steering(facets=("museums", "parks"))

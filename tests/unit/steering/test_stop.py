@@ -1,6 +1,8 @@
 """A run stops when there is nothing more to find, and says why."""
 
-from services.orchestrator.steering import Made
+from itertools import product
+
+from services.orchestrator.steering import Called, Made
 from tests.unit.steering.playing import ALL, SIZE, Play, steering
 
 ONE = {"a/m": 0.5}
@@ -87,3 +89,19 @@ def test_what_the_next_attribute_costs() -> None:
     assert saturation.new_share == 5 / SIZE
     assert saturation.usd_per_new == 0.1
     assert saturation.seconds_per_new == 0.6
+
+
+def test_a_run_goes_on_while_a_part_of_the_topic_is_hardly_tried() -> None:
+    """The last calls brought next to nothing, but they were made in one place: what the others promise counts as well."""
+    under_test = steering(ALL - {"probes"}, facets=("museums", "parks", "cafés"), stop_below=0.1)
+    play = Play(under_test, ONE)
+    play.to("a/m", 10)
+    for number in range(12):
+        under_test.accepted(f"museum {number}", made := Made(f"m{number}", "a/m", "museums"))
+        under_test.called(Called(made, SIZE, 0.5, 1.0))
+    assert under_test.saturation.below(0.1)
+    assert not under_test.stop(["a/m"])
+    for number, facet in product(range(5), ("", "parks", "cafés")):
+        under_test.accepted(f"{facet} {number}", made := Made(f"{facet}{number}", "a/m", facet))
+        under_test.called(Called(made, SIZE, 0.5, 1.0))
+    assert under_test.stop(["a/m"]).endswith("(stop_below 10%)")
