@@ -57,7 +57,7 @@ def make(folder: Path, rotate: str = "") -> list[str]:
         _write(folder / PUBLIC, f"# Written by `make keys`.\n{lines}".encode(), 0o644)
         _write(orchestrator_key(folder), f"{public[ORCHESTRATOR]}\n".encode(), 0o644)
     except (OSError, SystemExit) as error:
-        raise StartError(f"No keys: {error}") from error
+        raise StartError(f"No keys in {folder}: {error}") from error
     return made
 
 

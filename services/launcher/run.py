@@ -25,9 +25,11 @@ def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | s
         _redirect_errors(folder.log("launcher"))
         end_holders(folder.child_locks())
         return _supervise(folder, services, parent_stdin, choices)
-    except (StartError, OSError) as error:
+    except (StartError, TimeoutError) as error:
         _say({"ready": False, "error": str(error)})
-        return 1
+    except OSError as error:  # not all name what they are about, as on a full disk
+        _say({"ready": False, "error": f"The stack in {folder.root} cannot run: {error}"})
+    return 1
 
 
 def _supervise(folder: Folder, services: str, parent_stdin: bool, choices: dict[str, int | str | None]) -> int:

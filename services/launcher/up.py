@@ -1,5 +1,6 @@
 """`launcher up` and `launcher down`: the stack in the background."""
 
+import contextlib
 import json
 import os
 import signal
@@ -87,7 +88,8 @@ def down(folder: Folder) -> int:
     """Stop the stack; returns when nothing of it is left."""
     pid = holder(folder.lock)
     if pid:
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it ends by itself at this moment
+            os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while holder(folder.lock) is not None:
         if time.monotonic() > deadline:
