@@ -37,6 +37,9 @@ NOVELTY_TRUST = 1
 PAIR_TRUST = 0.25
 """Calls that those of other routes count for beside a route's own."""
 
+CREDIT = 3
+"""Calls that kept what they promised, which every run is credited with before promises are marked down."""
+
 SHARED = 0.7
 """What a call in a facet still promises beside another one in it that is not finished: both may bring the same."""
 
@@ -48,7 +51,7 @@ class Record:
     asked: float = 0.0
     new: float = 0.0
 
-    def add(self, keep: float, asked: int, new: int) -> None:
+    def add(self, keep: float, asked: float, new: int) -> None:
         self.fade(keep)
         self.asked += asked
         self.new += new
@@ -75,9 +78,12 @@ class Yields:
     _pairs: dict[tuple[str, str], Record] = field(default_factory=dict)
     _first: Record = field(default_factory=Record)
     """Of routes in facets where others had been."""
+    _promised: Record = field(default_factory=Record)
+    """What calls promised before they were made, and what they brought."""
 
     def called(self, route: str, facet: str, asked: int, new: int) -> None:
         """Take in a finished call: what it was asked for, and what it brought for the first time."""
+        self._promised.add(FADING, asked * self.of_pair(route, facet), new)
         if self.found[facet] and (route, facet) not in self._pairs:
             self._first.add(OF_FIRST, asked, new)
         self.found[facet] += new
@@ -107,7 +113,11 @@ class Yields:
         return record.blend(self.of_facet(facet), PAIR_TRUST * self.size)
 
     def of_next(self, calls: int, routes: Collection[str], facets: Collection[str]) -> float:
-        """Of so many calls, made where they promise most; each further one to the same route and facet promises less."""
+        """Of so many calls, made where they promise most; each further one to the same route and facet promises less.
+
+        What promises most of many tends to promise too much (the optimizer's curse: Smith and Winkler,
+        https://doi.org/10.1287/mnsc.1050.0451). So the sum is marked down as far as promises were not kept lately.
+        """
         pairs = [self.of_pair(route, facet) for route, facet in product(routes, facets)]
         best = nlargest(calls, (pair * SHARED**turn for pair in pairs for turn in range(calls)))
-        return sum(best) / calls
+        return sum(best) / calls * min(1.0, self._promised.blend(1.0, CREDIT * self.size))

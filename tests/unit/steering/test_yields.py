@@ -35,8 +35,15 @@ def test_what_a_route_brought_in_a_facet_counts_less_once_others_were_there() ->
 
 
 def test_the_next_calls_go_where_most_is_promised_and_each_takes_from_the_one_after() -> None:
-    yields = _called(Yields(SIZE), *[("a/m", facet, new) for facet, new in (("museums", 10), ("parks", 0))] * 8)
+    yields = _called(Yields(SIZE), ("a/m", "museums", 20), ("a/m", "parks", 0))
     best, poor = yields.of_pair("a/m", "museums"), yields.of_pair("a/m", "parks")
-    assert yields.of_next(1, ["a/m"], ["museums", "parks"]) == best
-    assert yields.of_next(2, ["a/m"], ["museums", "parks"]) == pytest.approx((best + 0.7 * best) / 2)
-    assert yields.of_next(2, ["a/m"], ["parks"]) == pytest.approx((poor + 0.7 * poor) / 2)
+    one = yields.of_next(1, ["a/m"], ["museums", "parks"])
+    assert yields.of_next(2, ["a/m"], ["museums", "parks"]) == pytest.approx(one * (1 + 0.7) / 2)
+    assert yields.of_next(1, ["a/m"], ["parks"]) == pytest.approx(one * poor / best)
+
+
+def test_promises_are_marked_down_as_far_as_they_were_not_kept() -> None:
+    kept = _called(Yields(SIZE), *[(route, "museums", 10) for route in ("a/m", "b/m") * 6])
+    broken = _called(Yields(SIZE), *[(route, facet, 1) for facet in "uvwxyz" for route in ("a/m", "b/m")])
+    assert kept.of_next(1, ["a/m"], ["museums"]) > 0.8 * kept.of_pair("a/m", "museums")
+    assert broken.of_next(1, ["a/m"], ["new"]) < 0.6 * broken.of_pair("a/m", "new")
