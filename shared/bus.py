@@ -244,19 +244,22 @@ class Bus:
         Waits while the log is held (see `hold_log`).
         """
         said = False
-        while await self.hold_of_log():
-            if not said:
-                log.error("log.held", hint="recorder repair is writing it anew; if none is at work, run it again; waiting")
-                said = True
-            await asyncio.sleep(HELD_SECONDS)
         number = 0
         while True:
+            if await self.hold_of_log():
+                if not said:
+                    log.error("log.held", hint="recorder repair is writing it anew; if none is at work, run it again; waiting")
+                    said = True
+                await asyncio.sleep(HELD_SECONDS)
+                continue
             newest = await self.last(streams.RESULTS.name or "", subjects.ALL_EPOCHS)
             number = max(number, _epoch_number(newest)) + 1
             try:
-                return number, await self.publish(subjects.epoch(number), message(number))
+                sequence = await self.publish(subjects.epoch(number), message(number))
             except Taken:
                 continue  # another orchestrator took this number first: the later one wins
+            if not await self.hold_of_log():  # or a repair that began in between may drop the entry again
+                return number, sequence
 
     async def provision(self, replicas: int | None = None) -> None:
         """Make every stream, consumer and bucket, or bring them to the bounds of `streams`; a raised `max_bytes` stays.
@@ -282,35 +285,39 @@ class Bus:
                 await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH, num_replicas=kept))
 
     async def hold_of_log(self) -> str:
-        """Why nobody may take over RESULTS: `streams.DAMAGED` or `streams.HALF_WRITTEN`; empty when anybody may."""
+        """Which repair keeps everybody from taking over RESULTS; empty when anybody may."""
         try:
-            with translated(self.client.denied, f"$JS.API.STREAM.INFO.{streams.RESULTS.name}"):
-                return ((await self._js.stream_info(streams.RESULTS.name or "")).config.metadata or {}).get(streams.HOLD, "")
+            return ((await self._runs()).metadata or {}).get(streams.HOLD, "")
         except Missing:
             return ""
 
-    async def hold_log(self) -> None:
+    async def hold_log(self, repair: str) -> None:
         """Have nobody take over RESULTS until `release_log`; who writes already is not kept from it. Raises Missing."""
-        if not await self.hold_of_log():
-            await self._update_hold({streams.HOLD: streams.DAMAGED})
+        await self._update_hold({streams.HOLD: repair})
 
     async def release_log(self) -> None:
         """Have RESULTS taken over again; does nothing where it is not held."""
         if await self.hold_of_log():
             await self._update_hold({})
 
-    async def _update_hold(self, metadata: dict[str, str]) -> None:
-        with translated(self.client.denied, f"$JS.API.STREAM.UPDATE.{streams.RESULTS.name}"):
-            present = (await self._js.stream_info(streams.RESULTS.name or "")).config
-            await self._js.update_stream(present.evolve(metadata=metadata))
+    async def _update_hold(self, hold: dict[str, str]) -> None:
+        present = await self._runs()
+        others = {name: value for name, value in (present.metadata or {}).items() if name != streams.HOLD}
+        with translated(self.client.denied, f"$JS.API.STREAM.UPDATE.{present.name}"):
+            await self._js.update_stream(present.evolve(metadata=others | hold))
+
+    async def _runs(self) -> js_api.StreamConfig:
+        """The bucket of run states as it is configured. Raises Missing."""
+        stream = bucket_stream(streams.RUNS.bucket)
+        with translated(self.client.denied, f"$JS.API.STREAM.INFO.{stream}"):
+            return (await self._js.stream_info(stream)).config
 
     async def remake_log(self) -> None:
-        """Drop RESULTS and make it anew, empty, with the room it had: for who writes it again and then calls `release_log`."""
-        wanted = streams.RESULTS.evolve(metadata={streams.HOLD: streams.HALF_WRITTEN})
+        """Drop RESULTS and make it anew, empty, with the room it had: for who holds it (`hold_log`) and writes it again."""
+        wanted = streams.RESULTS.evolve(num_replicas=(await self._runs()).num_replicas)
         with translated():
             with contextlib.suppress(js_errors.NotFoundError):
-                present = (await self._js.stream_info(wanted.name or "")).config
-                wanted = _with_room(wanted, present).evolve(metadata=wanted.metadata)
+                wanted = _with_room(wanted, (await self._js.stream_info(wanted.name or "")).config)
                 await self._js.delete_stream(wanted.name or "")
             await self._js.add_stream(wanted)
 
@@ -332,15 +339,11 @@ def _epoch_number(entry: Stored | None) -> int:
 
 
 def _with_room(wanted: js_api.StreamConfig, present: js_api.StreamConfig, replicas: int | None = None) -> js_api.StreamConfig:
-    """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits.
-
-    Whether it is held is not ours to change either.
-    """
+    """The stream as we want it, with the larger of both bounds: who raised it by hand made room for a run that waits."""
     ours, theirs = wanted.max_bytes or 0, present.max_bytes or 0
     return wanted.evolve(
         max_bytes=theirs if theirs <= 0 or theirs > ours else ours,
         num_replicas=replicas or present.num_replicas,
-        metadata={name: value for name, value in (present.metadata or {}).items() if name == streams.HOLD},
     )
 
 

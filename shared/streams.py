@@ -83,11 +83,10 @@ RESULTS = StreamConfig(
 )
 
 HOLD = "chorus_hold"
-"""Metadata of RESULTS while it is being written anew: until that is done nobody may take it over. One of the two below."""
-DAMAGED = "damaged"
-"""It has lost entries, and is as it was found."""
-HALF_WRITTEN = "half-written"
-"""It was made anew, and not all is in it yet."""
+"""Metadata of the bucket RUNS while RESULTS is being written anew, with the repair's name: so long nobody may take it over.
+
+It stands with the bucket, since RESULTS itself is dropped and made again in between.
+"""
 
 USAGE = StreamConfig(
     name="USAGE",

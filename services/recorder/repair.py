@@ -3,6 +3,7 @@
 To be run while nobody writes to the log. Whatever it is interrupted by, the next one does what is left.
 """
 
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,9 @@ REBUILD = log_copy.name_of("rebuild")
 """The log as it is to be, while it is written; a copy like the others to whoever takes up an interrupted repair."""
 
 UNFINISHED = ".rebuild.tmp"
+
+HELD_BY = ".repair-"
+"""Begins the name of the file that says which hold on the log is this folder's (see `Bus.hold_log`)."""
 
 ORCHESTRATOR_PING = "$SRV.PING.orchestrator"
 """Answered by a running orchestrator (NATS ADR-32)."""
@@ -50,10 +54,14 @@ async def repair(bus: Bus, output: Path, *, look_only: bool = False) -> tuple[Co
             raise RepairError(f"A recorder, or another repair, writes in {output}. Stop it first, and the orchestrator")
         if await _orchestrator_runs(bus):
             raise RepairError("An orchestrator writes to the log. Stop it first (where a launcher runs it: make down)")
+        await _require_no_other_repair(bus, folder)
         found = await compare(bus, folder)
-        await _require_one_side(bus, found, output)
+        _require_one_side(found, output)
         done = await _repair_log(bus, folder, found)
         await bus.release_log()
+        for name in sorted(folder.names()):
+            if name.startswith(HELD_BY):
+                folder.remove(name)
         return found, [*done, *run_files.repair(folder, found.ended())]
     finally:
         folder.close()
@@ -69,7 +77,26 @@ async def _orchestrator_runs(bus: Bus) -> bool:
     return True
 
 
-async def _require_one_side(bus: Bus, found: Comparison, output: Path) -> None:
+async def _require_no_other_repair(bus: Bus, folder: Folder) -> None:
+    """Refuse where a repair from another folder has not ended: what it saved is there, and not here. Raises RepairError."""
+    held = HELD_BY + await bus.hold_of_log()
+    if held != HELD_BY and held not in folder.names():
+        raise RepairError(
+            f"A repair that is to write the log anew has not ended, and what it writes from is not in {folder.path}. Set OUTPUT"
+            f" to the folder that has the file {held}. If that is gone for good, begin with an empty store, or make an empty"
+            f" file of that name here to go on with what is left of the log"
+        )
+
+
+async def _hold(bus: Bus, folder: Folder) -> None:
+    """Have nobody take the log over before this folder's repair has ended, whatever it is interrupted by."""
+    if not await bus.hold_of_log():
+        repair = secrets.token_hex(6)
+        folder.replace(HELD_BY + repair, [])
+        await bus.hold_log(repair)
+
+
+def _require_one_side(found: Comparison, output: Path) -> None:
     """Refuse where nothing can be trusted to say what the log shall be. Raises RepairError."""
     if found.undecidable:
         line = msgspec.json.encode(log_copy.Header(found.store)).decode()
@@ -77,11 +104,6 @@ async def _require_one_side(bus: Bus, found: Comparison, output: Path) -> None:
             f"It cannot be told whether the log is lost: it has no second copy in {output}, and the first line of another copy"
             f" there is damaged: {', '.join(found.nameless)}. If that is of a log of this NATS, make its first line {line};"
             f" if not, move the file elsewhere"
-        )
-    if not found.has_copy and not found.lost and await bus.hold_of_log() == streams.HALF_WRITTEN:
-        raise RepairError(
-            f"A repair that was to write the log anew has not ended, and what it writes from is not in {output}. Set OUTPUT to"
-            f" the folder that has {REBUILD}, or begin with an empty store"
         )
 
 
@@ -98,12 +120,11 @@ async def _repair_log(bus: Bus, folder: Folder, found: Comparison) -> list[str]:
 
 async def _rebuild(bus: Bus, folder: Folder, found: Comparison) -> tuple[int, int]:
     """Write down what the log shall be, then make it so."""
-    if found.head:
-        await bus.hold_log()
+    await _hold(bus, folder)
     await _require_unchanged(bus, found)
     folder.remove(UNFINISHED)
     merged = Merged(folder, UNFINISHED, found)
-    for name in found.lost:
+    for name in sorted(found.lost, key=lambda name: name != REBUILD):  # it is whole, and another's hole would cut its runs
         merged.take(CopyReader(folder, name))
     if found.head:
         copy = CopyReader(folder, found.own)
@@ -114,12 +135,11 @@ async def _rebuild(bus: Bus, folder: Folder, found: Comparison) -> tuple[int, in
     await _require_unchanged(bus, found)  # what was written since would be in no copy
     await bus.remake_log()
     await _write_log(bus, folder)
-    epoch = (await bus.head(RESULTS)).epoch
-    folder.rename(REBUILD, log_copy.name_of(epoch))
-    folder.sync()
     for name in {*found.lost, found.own} - {REBUILD, ""}:
-        folder.remove(name)  # all that was good in it is in the new one
+        folder.remove(name)  # all that was good in it is in the new one, which the next repair would not take first any more
     folder.remove(cursor.NAME)
+    folder.rename(REBUILD, log_copy.name_of((await bus.head(RESULTS)).epoch))
+    folder.sync()
     return entries, dropped
 
 

@@ -20,6 +20,7 @@ from services.recorder.recorder import Recorder
 from shared import streams, subjects
 from shared.bus import Bus, Entry, Missing, Taken, Unavailable, decode
 from shared.messages import Accepted, Epoch
+from shared.service import end
 from tests.conftest import NatsServer, eventually
 from tests.unit.recorder.log_entries import RunLog
 
@@ -47,8 +48,7 @@ async def recording(bus: Bus, output: Path, **options: Any) -> AsyncIterator[Non
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])  # one cancel alone may be swallowed by a wait that ends at the same moment
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import pytest
 from services.recorder import log_copy, repair
 from services.recorder.comparison import CopyReader
 from services.recorder.folder import Folder
-from services.recorder.repair import REBUILD, RepairError
+from services.recorder.repair import REBUILD, UNFINISHED, RepairError
 from shared import streams, subjects
 from shared.bus import Bus, Stored, connect
 from shared.messages import Epoch
@@ -238,6 +238,39 @@ async def test_an_interrupted_repair_is_taken_up(recorded: Recorded, monkeypatch
 
     await recorded.repaired()
     assert not (recorded.output / REBUILD).exists()
+    await recorded.assert_whole()
+
+
+@pytest.mark.parametrize("of", ["open", "done"])
+@pytest.mark.parametrize("at", ["_write_log", "rename", "remove"])
+async def test_an_interrupted_repair_of_both_sides_costs_nothing(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, at: str, of: str
+) -> None:
+    """Log and copy have their holes at different places: what was put together of both stands in one file alone by then."""
+    await cut(recorded, len(recorded.log) - 30)
+    (copy,) = recorded.output.glob(".log-*.jsonl")
+    content = copy.read_bytes().splitlines(keepends=True)
+    subject = f'"attributes.accepted.{of}.'.encode()
+    line = next(n for n, text in enumerate(content) if subject in text and b'"ordinal":5,' in text)
+    content[line] = content[line].replace(b"place", b"plaxe")
+    copy.write_bytes(b"".join(content))
+
+    def killed(*arguments: object) -> None:
+        if at == "_write_log" or REBUILD in arguments or copy.name in arguments:
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as once:
+        if at == "_write_log":
+            once.setattr(repair, at, killed)
+        else:
+            real = getattr(Folder, at)
+            once.setattr(Folder, at, lambda *arguments: real(*arguments) if UNFINISHED in arguments else killed(*arguments))
+        with pytest.raises(RuntimeError, match="killed"):
+            await recorded.repaired()
+    assert (recorded.output / REBUILD).exists()
+
+    await recorded.repaired()
+    assert not list(recorded.output.glob(".dropped-*"))
     await recorded.assert_whole()
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from services.recorder import comparison, log_copy, repair
 from services.recorder.merged import Merged
-from services.recorder.repair import REBUILD, RepairError
-from shared import streams, subjects
+from services.recorder.repair import RepairError
+from shared import subjects
 from shared.bus import Bus, connect, decode
 from shared.messages import Epoch, Finished
 from shared.service import Settings, end, service
@@ -56,7 +56,8 @@ async def lose_log(bus: Bus) -> None:
 @contextlib.asynccontextmanager
 async def orchestrator(url: str) -> AsyncIterator[None]:
     """What is seen of an orchestrator that is ready."""
-    async with service("orchestrator", Settings(nats_url=url), "stands in for one"):
+    async with service("orchestrator", Settings(nats_url=url), "stands in for one") as running:
+        await running.bus.client.flush()  # it can be asked from now on
         yield
 
 
@@ -133,9 +134,14 @@ async def test_nobody_takes_over_a_log_that_is_half_written(
     other = await connect(nats_url, "orchestrator")
     claiming = asyncio.create_task(other.claim_epoch(lambda number: Epoch(epoch=number, orchestrator="o2")))
     try:
-        with pytest.raises(RepairError, match=rf"OUTPUT.*{re.escape(REBUILD)}"):
-            await repair.repair(recorded.bus, recorded.output.parent / "elsewhere")
-        assert await recorded.bus.hold_of_log() == streams.HALF_WRITTEN
+        elsewhere = recorded.output.parent / "elsewhere"
+        async with recording(recorded.bus, elsewhere):  # a recorder may have copied what is there of the log
+            await eventually(lambda: copies(elsewhere), 20)
+        held = await recorded.bus.hold_of_log()
+        with pytest.raises(RepairError, match=rf"Set OUTPUT.*{re.escape(repair.HELD_BY + held)}"):
+            await repair.repair(recorded.bus, elsewhere)
+        assert held
+        assert await recorded.bus.hold_of_log() == held
         assert not claiming.done()
 
         await recorded.repaired()
@@ -149,15 +155,66 @@ async def test_nobody_takes_over_a_log_that_is_half_written(
     assert log[-1].subject == subjects.epoch(2)
 
 
-async def test_a_damaged_log_without_any_copy_is_held_and_repaired_all_the_same(recorded: Recorded) -> None:
-    """Interrupted before the log was touched: what is left of it is all there is, and the next repair takes that."""
-    await recorded.bus.hold_log()
+async def test_a_damaged_log_stays_held_until_the_folder_that_can_mend_it_did(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted before the log was touched: from another folder all would seem well."""
+    await cut(recorded, 50)
+
+    async def killed(*_: object, **__: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as once:
+        once.setattr(Bus, "remake_log", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            await recorded.repaired()
+    held = await recorded.bus.hold_of_log()
+    with pytest.raises(RepairError, match="has not ended"):
+        await repair.repair(recorded.bus, recorded.output.parent / "elsewhere")
+    assert await recorded.bus.hold_of_log() == held != ""
+
+    await recorded.repaired()
+    assert await recorded.bus.hold_of_log() == ""
+    assert not list(recorded.output.glob(repair.HELD_BY + "*"))
+    await recorded.assert_whole()
+
+
+async def test_what_a_lost_folder_could_have_mended_is_given_up_on_purpose(recorded: Recorded) -> None:
+    await recorded.bus.hold_log("lost")
     for copy in copies(recorded.output):
         copy.unlink()
+    with pytest.raises(RepairError, match=r"make an empty file of that name here"):
+        await recorded.repaired()
 
+    (recorded.output / (repair.HELD_BY + "lost")).touch()
     assert await recorded.repaired() == []
     assert await recorded.bus.hold_of_log() == ""
     await recorded.assert_whole()
+
+
+async def test_who_takes_over_just_as_the_log_is_held_waits_and_takes_over_again(
+    recorded: Recorded, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await connect(nats_url, "orchestrator")
+    real = Bus.publish
+
+    async def and_hold(self: Bus, *arguments: object, **options: object) -> int:
+        monkeypatch.setattr(Bus, "publish", real)
+        await recorded.bus.hold_log("repair")
+        return await real(self, *arguments, **options)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(Bus, "publish", and_hold)
+    claiming = asyncio.create_task(other.claim_epoch(lambda number: Epoch(epoch=number, orchestrator="o2")))
+    try:
+        await eventually(lambda: recorded.bus.hold_of_log(), 20)
+        await eventually(lambda: recorded.bus.last(RESULTS, subjects.epoch(2)), 20)
+        assert not claiming.done()
+        await recorded.bus.release_log()
+        number, _ = await asyncio.wait_for(claiming, 20)
+    finally:
+        await end([claiming])
+        await other.close()
+    assert number == 3
 
 
 async def test_a_second_repair_is_kept_out_from_the_beginning(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
