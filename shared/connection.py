@@ -57,6 +57,15 @@ class BusClient(Client):
         parts = (line.partition(":") for line in raw.decode(errors="replace").split("\r\n"))
         return {name.strip(): value.strip() for name, colon, value in parts if colon}
 
+    async def flush(self, timeout: int = 10) -> None:
+        """Return when the server has all that was sent so far.
+
+        The client's own question overtakes what is still in its buffer, such as a subscription. Asked twice, the second comes
+        after it.
+        """
+        await super().flush(timeout)
+        await super().flush(timeout)
+
     def give_up_waiting(self) -> None:
         """Fail what waits for an answer: over a connection that broke none comes, and each would wait its whole time."""
         for waiting in list(self._resp_map.values()):
