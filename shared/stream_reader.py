@@ -131,6 +131,7 @@ async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored]
                 if time.monotonic() > patience:
                     raise Unavailable(f"{reader.stream}: what was asked lags behind its leader")
                 await asyncio.sleep(waits.RECONNECT_SECONDS)
+                barren = True  # it may have been removed in between: the leader knows
                 continue
             expected = False
             patience = time.monotonic() + waits.REQUEST_SECONDS
