@@ -28,6 +28,9 @@ MAX_FAILURES_IN_ROW = 8
 MAX_PAUSE_SECONDS = 30.0
 """Longest pause after a failed call; the first is half a second and each next one twice as long."""
 
+FIRST_SEEN_SECONDS = 10.0
+"""Of a run, within which a producer that is just being started will have been heard of."""
+
 SMALLEST = 5
 """Attributes worth a call: when the budget ends, calls shrink to this before the run does."""
 
@@ -138,13 +141,16 @@ class Dispatch:
         """The routes that may yet be called, now or when a producer comes.
 
         Of a model that nobody has named there is no price: such a route counts only as long as the dollars allow others,
-        or a run whose money is spent would wait for ever for a producer that may never come.
+        or as the run begins, or a run whose money is spent would wait for ever for a producer that may never come.
         """
         staying = [r for r in self._routes() if not self._left(r)]
         may = [r for r in staying if not self._shortage(r)]
         if self._run.budget.limits.usd is None or len(may) == len(staying):
             return may
-        return [r for r in may if self._run.prices.of(r.provider, self._model(r))]
+        return [r for r in may if self._run.prices.of(r.provider, self._model(r)) or self._may_still_come(r)]
+
+    def _may_still_come(self, route: Route) -> bool:
+        return not self._model(route) and self._run.seconds < FIRST_SEEN_SECONDS
 
     # ---- routes ----------------------------------------------------------------------------------------------------
 

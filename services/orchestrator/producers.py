@@ -20,10 +20,13 @@ class Producers:
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
+        self._announced: dict[str, list[str]] = {}
+        """By provider, the models of the last announcement."""
         self.changed = asyncio.Event()
 
     async def announced(self, presence: Presence) -> None:
         """Take in one announcement."""
+        self._announced[presence.provider] = presence.models
         if presence.state == "leaving":
             self._seen.pop(presence.producer, None)
         else:
@@ -44,5 +47,6 @@ class Producers:
         return sum(p.slots for p in self.live(provider))
 
     def models(self, provider: str) -> list[str]:
-        """The models that the live producers of a provider announce, each once."""
-        return list({model: None for p in self.live(provider) for model in p.models})
+        """The models that the live producers of a provider announce, each once; when none is live, what was announced last."""
+        models = list({model: None for p in self.live(provider) for model in p.models})
+        return models or self._announced.get(provider, [])

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from msgspec import structs
+
 from services.orchestrator.budget import Cost
-from services.orchestrator.dispatch import Dispatch, Load
+from services.orchestrator.dispatch import FIRST_SEEN_SECONDS, Dispatch, Load
 from services.orchestrator.prices import PICO
 from services.orchestrator.producers import Producers
 from services.orchestrator.run import Run
@@ -14,12 +16,13 @@ ANOTHER = Presence(producer="p2", provider="anthropic", models=["claude-haiku-4-
 FREE = Presence(producer="p3", provider="local", models=["small"])
 
 
-async def dispatch_of(*live: Presence, spent: float = 0.0, **wish: Any) -> Dispatch:
-    """The dispatch of a run that has spent so many dollars, with these producers."""
+async def dispatch_of(*live: Presence, spent: float = 0.0, seconds: float = FIRST_SEEN_SECONDS, **wish: Any) -> Dispatch:
+    """The dispatch of a run that has spent so many dollars in so many seconds, with these producers."""
     producers = Producers()
     for presence in live:
         await producers.announced(presence)
     run = Run("r1", RunSpec(topic="tools", **wish), candidates_after=0, created="now")
+    run.seconds = seconds
     run.budget.count(Cost(usd=int(spent * PICO)))
     return Dispatch(run, producers, Load())
 
@@ -32,6 +35,21 @@ async def test_spent_dollars_end_a_run_that_names_a_provider_without_producer() 
     assert over is not None
     assert over[0]
     assert "(max_usd)" in over[1]
+
+
+async def test_a_provider_that_is_just_being_started_is_waited_for() -> None:
+    dispatch = await dispatch_of(PRICED, spent=1, seconds=1, providers=("openai", "anthropic"), max_usd=1)
+
+    assert dispatch.over() is None
+    assert dispatch.waits_for() == "waiting for a producer of anthropic: none is running"
+
+
+async def test_a_provider_whose_producer_is_started_again_keeps_its_price() -> None:
+    gone = structs.replace(FREE, state="leaving")
+    dispatch = await dispatch_of(PRICED, FREE, gone, spent=1, providers=("openai", "local"), max_usd=1)
+
+    assert dispatch.over() is None
+    assert dispatch.waits_for() == "waiting for a producer of local: none is running"
 
 
 async def test_dollars_that_are_left_do_not_end_it() -> None:
