@@ -73,8 +73,7 @@ class DecisionLog:
             try:
                 # Naming the end that we know keeps us from writing on where a damaged disk cost the log its tail.
                 self._last = await self._bus.commit(batch, self.fence, after=self._last)
-                self.full = False
-                return
+                batch = []
             except TooLarge:
                 raise
             except Fenced:
@@ -93,6 +92,7 @@ class DecisionLog:
                 log.warning("log.write_interrupted", error=str(error), decisions=len(batch))
                 await asyncio.sleep(RETRY_SECONDS)
                 batch = await self._unstored(batch)
+        self.full = False
 
     async def _unstored(self, batch: list[Entry]) -> list[Entry]:
         """What of a batch whose answer was lost is not in the log. Nobody else writes, so what is there stands in its order.

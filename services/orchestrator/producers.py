@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from shared.messages import Presence
+from shared.providers import PROVIDERS
 
 SILENT_SECONDS = 4.0
 """A producer not heard of for this long is gone: three announcements missed."""
@@ -26,7 +27,8 @@ class Producers:
 
     async def announced(self, presence: Presence) -> None:
         """Take in one announcement."""
-        self._announced[presence.provider] = presence.models
+        if presence.provider in PROVIDERS:
+            self._announced[presence.provider] = presence.models
         if presence.state == "leaving":
             self._seen.pop(presence.producer, None)
         else:
