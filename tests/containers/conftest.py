@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from typing import NoReturn
 
 import docker
 import pytest
@@ -15,13 +16,18 @@ PROVIDERS = ("openai", "anthropic", "gemini", "local", "random")
 IMAGES = tuple(f"chorus-{name}" for name in (*SERVICES, *(f"producer-{provider}" for provider in PROVIDERS)))
 
 
+def leave_out(reason: str) -> NoReturn:
+    """Skip the test, or fail it where REQUIRE_DOCKER says that all must run."""
+    if os.environ.get("REQUIRE_DOCKER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def client() -> docker.DockerClient:
     """The engine. Without one the tests are left out, unless REQUIRE_DOCKER says that they must run."""
     if reason := why_not():
-        if os.environ.get("REQUIRE_DOCKER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        leave_out(reason)
     return engine()
 
 

@@ -8,6 +8,7 @@ import pytest
 from services.tester import invariants
 from services.tester.trial import END_SECONDS, RUN
 from tests.conftest import eventually
+from tests.containers.conftest import leave_out
 from tests.containers.stack import Stack
 from tests.containers.test_scaling import all_known
 
@@ -20,7 +21,7 @@ async def test_docker_compose_1_29_starts_scales_and_stops(
     variables = {"COMPOSE_PROFILES": "random", "RANDOM_LATENCY_SECONDS": "0.3", "DOCKER_CONFIG": str(tmp_path / "no-plugins")}
     own = Stack(client, tmp_path / "stack", variables)
     if "version 1." not in own.compose("version"):
-        pytest.skip("docker-compose 1.29 is not installed, or hidden by a plugin of the system")
+        leave_out("docker-compose 1.29 is not installed, or hidden by a plugin of the system")
     with own.running("--scale", "producer-random=2") as stack:
         assert len(stack.containers("producer-random")) == 2
         stack.up("--scale", "producer-random=8")

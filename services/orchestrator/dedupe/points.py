@@ -1,4 +1,4 @@
-"""A vector in the forms that are searched and compared."""
+"""Vectors made ready to be searched and compared."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
