@@ -513,7 +513,10 @@ def test_a_taken_port_is_named_with_a_way_out(folder: Folder) -> None:
 async def test_tap_prints_what_passes(nats_url: str) -> None:
     command = [sys.executable, "-m", "services.launcher", "tap", "control.>"]
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "NATS_URL": nats_url}
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "NATS_URL": nats_url},
+        preexec_fn=default_interrupt,
     )
     try:
         await sees_what_passes(process, nats_url)
@@ -522,6 +525,11 @@ async def test_tap_prints_what_passes(nats_url: str) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+def default_interrupt() -> None:
+    """A shell that runs the tests in the background ignores Ctrl-C, and what it starts inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def sees_what_passes(process: asyncio.subprocess.Process, nats_url: str) -> None:
