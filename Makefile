@@ -46,6 +46,9 @@ run: .venv/installed ## Make one list in this terminal: make run TOPIC="Paris at
 
 compose-up: ## Build the images and start everything in containers
 	@deploy/compose up -d --build
+	@gateway=$$(deploy/compose ps -q gateway); for _ in $$(seq 120); do \
+		[ "$$(docker inspect -f '{{.State.Health.Status}}' $$gateway)" = healthy ] && exit; sleep 1; done; \
+	echo 'The gateway does not answer after two minutes: deploy/compose ps, and deploy/compose logs, tell more.' >&2; exit 1
 	@echo "Chorus is up: http://$${GATEWAY_LISTEN:-127.0.0.1:8080} asks for the token in var/secrets/gateway_token"
 
 compose-down: ## Stop the containers; what they stored stays
