@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CELLS: Final = 256
-_SEARCHED: Final = 16
-"""Cells that are searched, the nearest to what is sought: of 100,000 vectors a sixteenth, with 995 of 1,000 nearest ones."""
+_SEARCHED: Final = 32
+"""Cells that are searched, the nearest to what is sought: of 100,000 vectors an eighth, with 998 of 1,000 nearest ones."""
 _SAMPLE: Final = 8_192
-"""Vectors that the cells are made from, spread over all."""
+"""Vectors that the cells are made from."""
 _ROUNDS: Final = 5
 """Of k-means; more of them find no more neighbours."""
 _AT_ONCE: Final = 8_192
@@ -48,9 +48,9 @@ class SignsInCells:
     """
 
     def __init__(self, rows: "NDArray[np.int8]", scales: "NDArray[np.float32]") -> None:
-        every = max(1, len(rows) // _SAMPLE)
-        sample = rows[::every] * scales[::every, np.newaxis]
-        # The seed is for the centres' first places.
+        # By lot, from a fixed seed: each eighth one may be of one kind, where models answer in rounds.
+        places = np.sort(np.random.default_rng(1).permutation(len(rows))[:_SAMPLE])
+        sample = rows[places] * scales[places, np.newaxis]
         kmeans = faiss.Kmeans(SIZE, _CELLS, niter=_ROUNDS, seed=1, spherical=True, min_points_per_centroid=1)
         kmeans.train(sample)
         self._centres: Final = np.asarray(kmeans.centroids, dtype=np.float32)

@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from services.orchestrator.dedupe import neighbours
+from services.orchestrator.dedupe import neighbours, signs
 from services.orchestrator.dedupe.measure import made_up
 from services.orchestrator.dedupe.neighbours import Neighbours
 from services.orchestrator.dedupe.points import Point, points
@@ -27,7 +27,11 @@ def every() -> list[Point]:
     return points(vectors().of(list(islice(made_up(12_000 + QUERIES), 12_000 + QUERIES))))
 
 
-def test_cells_find_nearly_all_nearest_neighbours(every: list[Point]) -> None:
+@pytest.mark.parametrize("sample", [8_192, 2_500])
+def test_cells_find_nearly_all_nearest_neighbours(every: list[Point], monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
+    """Also where each fourth text is of one kind, and one in four is looked at to make the cells."""
+    monkeypatch.setattr(neighbours, "_CELLS_AT", (10_000,))
+    monkeypatch.setattr(signs, "_SAMPLE", sample)
     stored, sought = every[:-QUERIES], every[-QUERIES:]
     in_cells = filled(stored)
     rows = np.array([point.vector for point in stored])
