@@ -60,10 +60,6 @@ class Price(msgspec.Struct, frozen=True):
     output: int
     reasoning: int
 
-    @property
-    def free(self) -> bool:
-        return not any((self.input, self.cached_input, self.cache_write, self.output, self.reasoning))
-
     def cost(self, tokens: Tokens) -> int:
         """Picodollars of one call. Counts that contradict each other are read in the vendor's favour, never below."""
         cached = min(tokens.cached, tokens.input)
