@@ -6,13 +6,12 @@ list. All that goes; the attribute itself stays as it was written ("Café 104", 
 """
 
 import re
-import unicodedata
 from typing import Final
 
-from shared.messages import MAX_TEXT
+from shared.outside_text import flaw
 
-MAX_WORDS: Final = 12
-"""An attribute is a name or a short noun phrase; what is longer is a sentence."""
+MAX_LINE: Final = 600
+"""Characters of a line: the longest attribute, and a gloss that is cut off. The work of patterns grows faster than a line."""
 
 _MARKS: Final = re.compile(
     r"(?:[-*+>•‣▪●◦·–—]+\s+"  # - Louvre
@@ -25,10 +24,6 @@ _STRONG: Final = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*|`([^`]+)`|__(?=[^\W\d_]
 _EMPHASISED: Final = re.compile(r"([*_])(?=[^\W_])([^*_]+)\1")
 _NAMED_IN_BOLD: Final = re.compile(r"\*\*(.{1,80}?):?\*\*\s*[:–—-]\s*\S.*|\*\*(.{1,80}?):\*\*\s+\S.*")
 _GLOSS: Final = re.compile(r"(?<=\S)(?::\s+|\s+[-–—]{1,2}\s+)(\S.*)")
-_MARKUP: Final = re.compile(
-    r"```|</|^#{1,6}\s|^[{}\[\]|,]+$|[\[{]$|<(?:a|b|i|em|strong|br|p|li|ul|ol|div|span|img|script|svg|h\d)\b|\bhttps?://|<\|",
-    re.I,
-)
 _QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
 _ABBREVIATION: Final = re.compile(r"(?:\b\w\.|\.\w+\.|\b(?:Inc|Ltd|Co|Corp|Jr|Sr|St|Bros|etc|No|vs)\.)$", re.I)
 
@@ -49,8 +44,6 @@ _VERB: Final = re.compile(
     re.I,
 )
 _TWO_SENTENCES: Final = re.compile(r"[a-z]{4,}[.!?]\s+[A-Z]")
-_KEPT_FORMATS: Final = "\u200c\u200d"
-"""Joiners: Persian words and emoji families fall apart without them."""
 
 
 class NoAttribute(ValueError):
@@ -62,28 +55,21 @@ class NoAttribute(ValueError):
 
 
 def clean(line: str) -> str:
-    """The attribute that a line holds. Raises NoAttribute: empty, control, markup, chatter or too_long."""
-    text = " ".join(line.split())
-    if any(_is_control(c) for c in text):
-        raise NoAttribute("control")
-    text = _without_marks(text)
-    if _MARKUP.search(text := _LINK.sub(r"\1", text)):
-        raise NoAttribute("markup")
+    """The attribute that a line holds. Raises NoAttribute: chatter, or what `flaw` finds in it."""
+    if len(line) > MAX_LINE:
+        raise NoAttribute("too_long")
+    text = _without_marks(" ".join(line.split()))
+    text = _LINK.sub(r"\1", text).strip()
+    if (kind := flaw(text, MAX_LINE, MAX_LINE)) and kind != "empty":  # "..." is chatter
+        raise NoAttribute(kind)
     if _CHATTER.match(_STRONG.sub(_inner, text)) or text.rstrip("*_\"' ").endswith((":", "：")):
         raise NoAttribute("chatter")
     text = _trimmed(_named(text))
-    if not any(unicodedata.category(c)[0] in "LNS" for c in text):
-        raise NoAttribute("empty")
-    if len(text) > MAX_TEXT or len(text.split()) > MAX_WORDS:
-        raise NoAttribute("too_long")
+    if kind := flaw(text):
+        raise NoAttribute(kind)
     if _is_sentence(text, line):
         raise NoAttribute("chatter")
     return text
-
-
-def _is_control(char: str) -> bool:
-    category = unicodedata.category(char)
-    return category in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") or (category == "Cf" and char not in _KEPT_FORMATS)
 
 
 def _without_marks(text: str) -> str:

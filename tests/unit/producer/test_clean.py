@@ -100,7 +100,7 @@ REFUSED = [
     ("...", "chatter"),
     ("**", "empty"),
     ("Eiffel\x1b[31m Tower", "control"),
-    ("Eiffel\u202eTower", "control"),
+    ("Eiffel\u202eTower", "format"),
     ("Eiffel\x00Tower", "control"),
     ("Eiffel \ud800 Tower", "control"),
     ("```json", "markup"),
