@@ -10,12 +10,16 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from services.recorder.folder import Folder
 from shared.bus import Stored
+
+log = structlog.get_logger()
 
 PREFIX, SUFFIX = ".log-", ".jsonl"
 
@@ -24,6 +28,9 @@ MAX_LINE = 256 * 1024
 
 CHECK_CHARACTERS = 32
 """128 bits of the hash, in hex."""
+
+STEP = 8 * 1024
+"""Bytes read at once on the way back from a file's end: some ten lines."""
 
 
 class Header(Struct, frozen=True, omit_defaults=True):
@@ -58,8 +65,10 @@ def names(folder: Folder) -> list[str]:
 def store_of(folder: Folder, name: str) -> str | None:
     """Which NATS store a copy belongs to; empty if it has not one whole line yet, None if the first one is damaged."""
     with folder.open(name) as file:
-        line = file.readline(MAX_LINE)
-    return _store(line) if line.endswith(b"\n") or len(line) == MAX_LINE else ""
+        line = text = file.readline(MAX_LINE)
+        while text and not text.endswith(b"\n"):  # zeros, if a power cut left the length of more than a line without its data
+            text = file.readline(MAX_LINE)
+    return _store(line) if text else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Kept:
     """Of the line, from 1 for the first entry."""
     stored: Stored | None
     complete: bool = True
-    """False for a last line that a crash tore off: what it began to say is still in the log."""
+    """False for what a crash left after the last line's end: what it began to say is still in the log."""
 
 
 def read(folder: Folder, name: str, size: int) -> Iterator[Kept]:
@@ -82,8 +91,10 @@ def read(folder: Folder, name: str, size: int) -> Iterator[Kept]:
         while left > 0 and (text := file.readline(min(left, MAX_LINE))):
             left -= len(text)
             number += 1
-            if not text.endswith(b"\n"):
-                yield Kept(number, None, complete=len(text) == MAX_LINE)
+            if not text.endswith(b"\n"):  # no line: the end of the file, or damage as far as the next line's end
+                while left > 0 and not text.endswith(b"\n") and (text := file.readline(min(left, MAX_LINE))):
+                    left -= len(text)
+                yield Kept(number, None, complete=text.endswith(b"\n"))
                 continue
             line = _line(text)
             stored = _stored(line) if line else None
@@ -155,23 +166,43 @@ class LogCopy:
         self._size += len(content)
 
     def _find_end(self) -> None:
-        """Take up the last whole line, and cut off one that a crash tore."""
+        """Take up the last good entry, and cut off what a crash left after it: half a line, zeros without their data, garbage.
+
+        Raises Diverged where an entry stands there that can be read and is not as its check says: that is damage.
+        """
         with self._folder.open(self._name) as file:
-            start = max(0, self._size - MAX_LINE)
-            file.seek(start)
-            tail = file.read()
-        whole = tail.rfind(b"\n") + 1
-        if whole < len(tail):
-            self._size = start + whole
-            self._folder.truncate(self._name, self._size)
-        lines = tail[:whole].split(b"\n")[:-1]
-        if start == 0 and len(lines) <= 1:
-            return  # nothing but the header
-        line = _line(lines[-1])
-        self._last = _stored(line) if line else None
-        if line is None or self._last is None:
-            raise Diverged("its last line is damaged")
-        self.sequence, self._check = line.sequence, line.check
+            header = len(file.readline(MAX_LINE))
+            end = _line_end(file, self._size)
+            while end > header:
+                begin = _line_end(file, end - 1)
+                if line := _line(_bytes(file, begin, end)):
+                    before = _line(_bytes(file, _line_end(file, begin - 1), begin)) if begin > header else None
+                    self._last = _stored(line)
+                    if self._last is None or line.check != _check(before.check if before else "", self._last):
+                        raise Diverged("its last line is damaged")
+                    self.sequence, self._check = line.sequence, line.check
+                    break
+                end = begin
+        if end < self._size:
+            log.warning("recorder.copy_cut", file=self._name, bytes=self._size - end, after_entry=self.sequence)
+            self._folder.truncate(self._name, end)
+            self._size = end
+
+
+def _line_end(file: IO[bytes], before: int) -> int:
+    """Where the last line ends that ends in the first `before` bytes; 0 if none does."""
+    while before > 0:
+        start = max(0, before - STEP)
+        if found := _bytes(file, start, before).rfind(b"\n") + 1:
+            return start + found
+        before = start
+    return 0
+
+
+def _bytes(file: IO[bytes], begin: int, end: int) -> bytes:
+    """A part of a file, of which what is longer than any line is left out."""
+    file.seek(begin)
+    return file.read(min(end - begin, MAX_LINE))
 
 
 def _store(text: bytes) -> str | None:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.recorder import log_copy
 from services.recorder.folder import Folder
-from services.recorder.log_copy import Diverged, LogCopy
+from services.recorder.log_copy import MAX_LINE, Diverged, LogCopy
 from shared.bus import Stored
 from tests.unit.recorder.log_entries import RunLog
 
@@ -122,10 +123,84 @@ def test_another_log_is_not_appended(folder: Folder) -> None:
     assert kept(folder) == entries()[:3]
 
 
-def test_a_damaged_end_is_not_gone_on_with(folder: Folder, tmp_path: Path) -> None:
+def test_a_damaged_last_entry_is_not_gone_on_with(folder: Folder, tmp_path: Path) -> None:
+    """It can be read and says something else than was written: the copy is left as it is, for a repair."""
     LogCopy(folder, NAME, "store1").append(entries()[:3])
-    with (tmp_path / NAME).open("ab") as file:
-        file.write(b"\xff\xff\n")
+    damaged = (tmp_path / NAME).read_bytes().replace(b"Flore", b"Flora")
+    (tmp_path / NAME).write_bytes(damaged)
 
     with pytest.raises(Diverged, match="last line is damaged"):
         LogCopy(folder, NAME, "store1")
+    assert (tmp_path / NAME).read_bytes() == damaged
+
+
+def tails(chance: random.Random, line: bytes) -> Iterator[bytes]:
+    """What a power cut may leave where data was to be, and longer than any line may be."""
+    size = chance.choice([1, chance.randrange(1, 5000), MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, chance.randrange(3 * MAX_LINE)])
+    half = line[: chance.randrange(1, len(line) - 1)]
+    yield bytes(size)
+    yield half
+    yield half + bytes(size)
+    yield chance.randbytes(size)
+    yield chance.randbytes(size) + b"\n"
+    yield chance.randbytes(size).replace(b"\n", b" ")
+    yield bytes(size) + b"\n" + half
+    yield line.replace(b"{", bytes(1)) + bytes(size)
+    yield chance.choice([b"\n", b"{}\n", b"null\n", b"[[[[\n"]) * chance.randrange(1, 2000)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_a_power_cut_leaves_at_the_end_is_cut_back_to_the_last_entry(
+    folder: Folder, tmp_path: Path, seed: int
+) -> None:
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    header, *lines = whole.splitlines(keepends=True)
+    chance = random.Random(seed)  # noqa: S311  # a fixed seed is the point
+    for tail in tails(chance, lines[1]):
+        stays = chance.randrange(len(lines) + 1)
+        (tmp_path / NAME).write_bytes(header + b"".join(lines[:stays]) + tail)
+        with capture_logs() as logs:
+            copy = LogCopy(folder, NAME, "store1")
+
+        assert copy.sequence == stays
+        assert [(line["event"], line["bytes"], line["after_entry"]) for line in logs] == [
+            ("recorder.copy_cut", len(tail), stays)
+        ]
+        copy.append(entries())
+        assert (tmp_path / NAME).read_bytes() == whole
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_zeros_over_the_end_of_what_was_written_are_cut_off(folder: Folder, tmp_path: Path, seed: int) -> None:
+    """A file as long as it should be, of which the last blocks never came to the disk."""
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    chance = random.Random(seed)  # noqa: S311  # a fixed seed is the point
+    for _ in range(10):
+        begin = chance.randrange(whole.index(b"\n") + 1, len(whole))
+        (tmp_path / NAME).write_bytes(whole[:begin] + bytes(len(whole) - begin))
+        copy = LogCopy(folder, NAME, "store1")
+
+        assert copy.sequence == whole[:begin].count(b"\n") - 1
+        copy.append(entries())
+        assert (tmp_path / NAME).read_bytes() == whole
+
+
+@pytest.mark.parametrize("size", [1, MAX_LINE - 1, MAX_LINE, 3 * MAX_LINE + 1])
+def test_a_file_of_zeros_is_begun_anew(folder: Folder, tmp_path: Path, size: int) -> None:
+    (tmp_path / NAME).write_bytes(bytes(size))
+    LogCopy(folder, NAME, "store1").append(entries())
+    assert kept(folder) == entries()
+
+
+def test_a_stretch_without_a_lines_end_is_damage_once_and_none_at_the_end(folder: Folder, tmp_path: Path) -> None:
+    LogCopy(folder, NAME, "store1").append(entries())
+    whole = (tmp_path / NAME).read_bytes()
+    middle = whole.index(b"\n", len(whole) // 2) + 1
+    (tmp_path / NAME).write_bytes(whole[:middle] + bytes(3 * MAX_LINE) + whole[middle:] + bytes(3 * MAX_LINE))
+
+    lines = list(log_copy.read(folder, NAME, folder.size(NAME)))
+    assert [line.complete for line in lines if line.stored is None] == [True, True, False]  # and the line that follows on it
+    lost = whole[:middle].count(b"\n") - 1
+    assert kept(folder) == entries()[:lost] + entries()[lost + 2 :]
