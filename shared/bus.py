@@ -124,7 +124,7 @@ class Bus:
     async def publish(self, subject: str, message: msgspec.Struct, *, id: str = "", trace: str = "") -> int:
         """Store one message and return its sequence once the server has it on disk.
 
-        `id` makes a repeat within the stream's duplicate window harmless. Raises Unavailable, Missing, Taken or Full.
+        `id` makes a repeat within the stream's duplicate window harmless. Raises Unavailable, Missing, Taken, Full or TooLarge.
         """
         data = encode(message)
         about = ({"Nats-Msg-Id": id} if id else {}) | self._signature(subject, data)
@@ -141,7 +141,7 @@ class Bus:
         At most `streams.MAX_BATCH` entries of one stream. `fence` is the sequence of the caller's epoch in RESULTS (see
         `claim_epoch`); the write is refused once there is a later epoch. With `after`, it is also refused unless the stream's
         last sequence is that one. Protocol: NATS ADR-50, atomic batch publish.
-        Raises Fenced, Taken (one of the subjects holds its message already: none was stored), Full, or Unavailable.
+        Raises Fenced, Taken (one of the subjects holds its message already: none was stored), Full, TooLarge or Unavailable.
         """
         batch = secrets.token_hex(11)
         with translated(self.client.denied, entries[-1].subject if entries else ""):

@@ -5,7 +5,7 @@ BusError
  ├─ Missing       the stream, consumer or responder does not exist (yet)
  ├─ Taken         the subject already holds its one message: this was decided before
  ├─ Fenced        a newer orchestrator has taken over
- ├─ TooLarge      a message is larger than its stream takes
+ ├─ TooLarge      a message is larger than its stream, or the server, takes
  └─ Full          a stream is at its bound
 Malformed         a message that its type refuses
 """
@@ -43,7 +43,7 @@ class Fenced(BusError):
 
 
 class TooLarge(BusError):
-    """Raised when a message is larger than its stream takes: it will never be stored."""
+    """Raised when a message is larger than its stream, or the server, takes: no wait would make it fit."""
 
 
 class Full(BusError):
@@ -70,6 +70,8 @@ def translated(denied: Collection[str] = (), subject: str = "") -> Iterator[None
         raise _from_api(error) from error
     except (js_errors.NoStreamResponseError, nats.errors.NoRespondersError) as error:
         raise Missing("no stream or service listens there") from error
+    except nats.errors.MaxPayloadError as error:  # the client's own, nothing was sent
+        raise TooLarge(f"a message on {subject} is larger than the server takes (max_payload)") from error
     except (nats.errors.Error, TimeoutError) as error:
         if subject.lower() in denied:
             raise Denied(f"The permissions on NATS do not allow this role to publish on {subject}") from error

@@ -26,6 +26,9 @@ MAX_DENIED = 1000
 REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
 """What the server says of what a role may not do; the client passes it on in small letters."""
 
+LINE_SIGNS, HEADERS_SIGNS = len(": \r\n"), len("NATS/1.0\r\n\r\n")
+"""Bytes of a header besides name and value, and of a message's headers besides these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -56,6 +59,13 @@ class BusClient(Client):
         """As the client's own, without asking of each character of each name whether it is a space: twice as many a second."""
         parts = (line.partition(":") for line in raw.decode(errors="replace").split("\r\n"))
         return {name.strip(): value.strip() for name, colon, value in parts if colon}
+
+    async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None) -> None:
+        """As the client's own, which counts the payload alone: who sends too much with the headers is disconnected for it."""
+        lines = sum(len(name) + len(value.encode()) + LINE_SIGNS for name, value in (headers or {}).items())
+        if headers and len(payload) + HEADERS_SIGNS + lines > self.max_payload:
+            raise nats.errors.MaxPayloadError
+        await super().publish(subject, payload, reply, headers)
 
     async def flush(self, timeout: int = 10) -> None:
         """Return when the server has all that was sent so far.

@@ -7,10 +7,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 from nats.aio.client import Client
+from nats.errors import MaxPayloadError
 from nats.js import api as js_api
 
 from shared import streams, subjects
-from shared.bus import Bus, Entry, Fenced, Full, Malformed, Missing, Stored, Taken, Unavailable, connect, decode, encode
+from shared.bus import (
+    Bus,
+    Entry,
+    Fenced,
+    Full,
+    Malformed,
+    Missing,
+    Stored,
+    Taken,
+    TooLarge,
+    Unavailable,
+    connect,
+    decode,
+    encode,
+)
 from shared.messages import Duplicate, Epoch, Finished, RunControl, Started, Task
 from shared.service import end
 from shared.stream_reader import StreamReader
@@ -185,6 +200,39 @@ async def test_a_full_stream_refuses_cleanly(bus: Bus) -> None:
     with pytest.raises(Full):
         await bus.commit([Entry(f"small.b{n}", message(n)) for n in range(50)])
     assert await bus.head("SMALL") == before
+
+
+@pytest.mark.parametrize("room", [-1000, 40])
+async def test_what_is_larger_than_the_server_takes_is_told_at_once_and_breaks_nothing(bus: Bus, room: int) -> None:
+    """By its payload, or by its headers alone: it is no matter of waiting, and the connection stays."""
+    disconnected: list[bool] = []
+
+    async def on_disconnected() -> None:
+        disconnected.append(True)
+
+    bus.client._disconnected_cb = on_disconnected  # noqa: SLF001  # the client takes it while connecting alone
+    size = streams.MAX_PAYLOAD - len(encode(message(1, ""))) - room
+    large, subject = message(1, "x" * size), entry(1).subject
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with pytest.raises(TooLarge, match="larger than the server takes"):
+        await bus.commit([Entry(subject, large, trace)])
+    with pytest.raises(TooLarge, match="larger than the server takes"):
+        await bus.publish(subject, large, id="c1", trace=trace)
+    assert await bus.commit([entry(2)]) == 1
+    assert not disconnected
+
+
+async def test_the_largest_message_with_headers_is_stored(bus: Bus) -> None:
+    """Counted to the byte: what the client lets through, the server takes."""
+    name, value = "Nats-Msg-Id", "c1"
+    headers = len(f"NATS/1.0\r\n{name}: {value}\r\n\r\n")
+    config = js_api.StreamConfig(name="LARGE", subjects=["large"])
+    await bus.client.jetstream().add_stream(config)
+    largest = bytes(streams.MAX_PAYLOAD - headers)
+    stored = await bus.client.jetstream().publish("large", largest, headers={name: value})
+    assert stored.seq == 1
+    with pytest.raises(MaxPayloadError):
+        await bus.client.publish("large", largest + b"0", headers={name: value})
 
 
 async def test_a_stream_made_anew_has_another_epoch(bus: Bus) -> None:
