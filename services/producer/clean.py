@@ -19,12 +19,18 @@ _MARKS: Final = re.compile(
     r"|\(?#?\d{1,3}[.)\]:]\s+|\(?\d{1,3}[.)](?=[^\W\d])"  # 12. Louvre, 12.Louvre, (12) Louvre
     r"|[a-z]\)\s+|\[[ xX]?\]\s+)+"  # a) Louvre, [x] Louvre
 )
-_LINK: Final = re.compile(r"!?\[([^\]]+)\]\([^)\s]*\)")
-_STRONG: Final = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*|`([^`]+)`|__(?=[^\W\d_])([^_]*(?:[A-Z]|\s)[^_]*)__")
+_LINK: Final = re.compile(r"!?\[([^\[\]]+)\]\([^)\s]*\)")
+_STRONG: Final = re.compile(
+    r"\*\*(?=\S)((?:[^*]|\*(?!\*))+)(?<=\S)\*\*"  # none of these goes beyond the next mark: each reads the line once
+    r"|`([^`]+)`|__(?=[^\W\d_])(?=[^_]*[A-Z\s])([^_]+)__"
+)
 _EMPHASISED: Final = re.compile(r"([*_])(?=[^\W_])([^*_]+)\1")
 _NAMED_IN_BOLD: Final = re.compile(r"\*\*(.{1,80}?):?\*\*\s*[:–—-]\s*\S.*|\*\*(.{1,80}?):\*\*\s+\S.*")
 _GLOSS: Final = re.compile(r"(?<=\S)(?::\s+|\s+[-–—]{1,2}\s+)(\S.*)")
 _QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
+MAX_ABBREVIATION: Final = 20
+"""Characters at the end of a line that are looked at for one."""
+
 _ABBREVIATION: Final = re.compile(r"(?:\b\w\.|\.\w+\.|\b(?:Inc|Ltd|Co|Corp|Jr|Sr|St|Bros|etc|No|vs)\.)$", re.I)
 
 _CHATTER: Final = re.compile(
@@ -43,7 +49,7 @@ _VERB: Final = re.compile(
     r"\s(?:is|are|was|were|has been|have been|will be|can be|should|offers?|provides?|includes?|features?|allows?|helps?)\s",
     re.I,
 )
-_TWO_SENTENCES: Final = re.compile(r"[a-z]{4,}[.!?]\s+[A-Z]")
+_TWO_SENTENCES: Final = re.compile(r"[a-z]{4}[.!?]\s+[A-Z]")
 
 
 class NoAttribute(ValueError):
@@ -105,7 +111,11 @@ def _trimmed(text: str) -> str:
     while text != before:
         before = text
         text = text.strip().rstrip(",;")
-        if len(text) > 1 and text.endswith(".") and (text.endswith("..") or not _ABBREVIATION.search(text)):
+        if (
+            len(text) > 1
+            and text.endswith(".")
+            and (text.endswith("..") or not _ABBREVIATION.search(text, len(text) - MAX_ABBREVIATION))
+        ):
             text = text.rstrip(".")
         text = text.removesuffix("…")
         inner = text[1:-1]

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Final
 
 from services.producer.clean import NoAttribute, clean
-from services.producer.raw_items import RawItems
+from services.producer.raw_items import MAX_ITEM, RawItems
 from shared.messages import MAX_FACET, MAX_FACETS, Judgement
 
 MAX_BYTES: Final = 256 * 1024
@@ -55,10 +55,15 @@ class Parser:
 
     def feed(self, piece: str) -> list[str]:
         """The attributes that this piece of text completes."""
-        if self.full:
-            return []
-        self._bytes += len(piece.encode("utf-8", "surrogatepass"))
         found: list[str] = []
+        for start in range(0, len(piece), MAX_ITEM):  # the work of cutting grows with the square of what is cut at once
+            if self.full:
+                break
+            self._feed(piece[start : start + MAX_ITEM], found)
+        return found
+
+    def _feed(self, piece: str, found: list[str]) -> None:
+        self._bytes += len(piece.encode("utf-8", "surrogatepass"))
         for item in self._items.feed(piece):
             self._keep(item, found)
             if self.full:
@@ -68,7 +73,6 @@ class Parser:
             self._items.overlong = 0
         if self._bytes > MAX_BYTES and not self.full:
             self._cut(f"the answer was cut off after {MAX_BYTES // 1024} kB")
-        return found
 
     def end(self, *, whole: bool) -> list[str]:
         """What is left at the end of the answer: its last line, unless the answer was cut off within it."""

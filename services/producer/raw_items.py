@@ -63,6 +63,7 @@ class RawItems:
         if self._at is _At.LONG_STRING and not self._skip_string():
             return None
         if self._at is _At.LINE:
+            self._text = self._text.lstrip()  # empty lines all at once: one by one, each looks at all that follow
             self._look_for_json()
         if self._at is _At.HEAD and not self._find_array():
             return None

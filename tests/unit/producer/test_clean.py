@@ -3,7 +3,7 @@
 
 import pytest
 
-from services.producer.clean import NoAttribute, clean
+from services.producer.clean import MAX_LINE, NoAttribute, clean
 
 UNTOUCHED = [
     "Café 104",
@@ -129,3 +129,47 @@ def test_what_is_no_attribute_is_refused_and_said_why(line: str, kind: str) -> N
     with pytest.raises(NoAttribute) as refused:
         clean(line)
     assert refused.value.kind == kind
+
+
+HARD = (
+    "*",
+    "**",
+    "**a ",
+    "**a**",
+    "*a",
+    "__",
+    "__A",
+    "_a",
+    "[",
+    "![",
+    "[a](",
+    "`",
+    "- ",
+    "1. ",
+    ",.…",
+    ".…",
+    "\"'",
+    "“‘",
+    "a.",
+    ": a",
+)
+"""What patterns with nested or neighbouring repeats take long to give up on."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("shape", HARD)
+def test_no_line_takes_long(shape: str) -> None:
+    """The longest ones that patterns see, again and again; and far longer ones, which none must see."""
+    for start in ("", "x ", "these ", "I am ", "**"):
+        line = (start + shape * MAX_LINE)[:MAX_LINE]
+        for _ in range(50):
+            _kind(line)
+        assert _kind(line + shape * 1_000_000) == "too_long"
+
+
+def _kind(line: str) -> str:
+    try:
+        clean(line)
+    except NoAttribute as reason:
+        return reason.kind
+    return ""

@@ -109,6 +109,15 @@ def test_an_endless_answer_is_cut() -> None:
     assert parser.feed("Louvre\n") == []
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("shape", ["\n", " \n", "*", "[", "[ ", '["', "[[],", "{", '{"a":', "{},", '\\"', "**a "])
+def test_an_answer_that_comes_in_one_piece_takes_no_longer_than_one_in_many(shape: str) -> None:
+    for start in ("", "[", '["', "x "):
+        parser = Parser(10)
+        parser.feed(start + shape * (2 * MAX_BYTES // len(shape)))
+        assert parser.full
+
+
 @pytest.mark.parametrize(
     "answer", ['["', '["Lou', "[" * 5000, '{"a": [' * 2000, '["a" "b" 7 null {} [', '[{"a": {"b": ["x"]}}]']
 )
