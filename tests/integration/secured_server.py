@@ -43,6 +43,10 @@ class SecuredServer:
                 raise RuntimeError(f"nats-server did not start: {self.log.read_text()[-2000:]}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
