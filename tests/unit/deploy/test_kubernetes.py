@@ -1,6 +1,8 @@
 """The Kubernetes manifests: valid, contained, and in step with what they deploy."""
 
 import functools
+import ipaddress
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -128,3 +130,164 @@ def secrets_of(name: str) -> Iterator[dict[str, Any]]:
         for volume in pod.get("volumes", []):
             if volume.get("secret", {}).get("secretName") == name:
                 yield volume["secret"]
+
+
+# ---- what a pod is given ------------------------------------------------------------------------------------------
+
+
+def test_every_pod_is_given_its_own_secrets_alone() -> None:
+    """By workload: the keys of the bus, and what it needs beyond."""
+    for name, pod in pods(rendered()):
+        given = {key for volume in pod["volumes"] for key in keys_in(volume)}
+        if name == "nats":
+            assert given == {"server.pem", "server-key.pem", "route.pem", "route-key.pem", "routes-ca.pem"}
+            continue
+        own = {f"{name}.nk"}
+        if name.startswith("producer-"):
+            own.add("orchestrator.pub")
+            provider = name.removeprefix("producer-")
+            own |= {f"{provider}_api_key"} if provider not in KEYLESS else set()
+        own |= {"gateway_token"} if name == "gateway" else set()
+        own |= {"local-model.nk"} if name == "producer-local" else set()
+        assert given == own, name
+
+
+def keys_in(volume: Resource) -> list[str]:
+    """The entries of secrets that a volume holds."""
+    secrets = [volume["secret"]] if "secret" in volume else []
+    secrets += [source["secret"] for source in volume.get("projected", {}).get("sources", []) if "secret" in source]
+    return [item["key"] for secret in secrets for item in secret["items"]]
+
+
+def test_every_service_knows_the_bus_by_its_certificate() -> None:
+    for name, container in containers(rendered()):
+        if name.startswith("nats/"):
+            continue
+        variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert variables["NATS_CA"] == "/run/nats-ca/ca.pem", name
+        assert {"name": "nats-ca", "mountPath": "/run/nats-ca", "readOnly": True} in container["volumeMounts"], name
+        assert variables["NATS_URL"] == "nats://nats:4222", name
+
+
+def test_the_servers_are_reached_by_names_that_their_certificates_hold() -> None:
+    text = (DEPLOY / "certificates").read_text()
+    held = {
+        kind: set(re.findall(r"DNS:([^,\n]+)", line))
+        for kind, line in re.findall(r"^(SERVERS|ROUTES)=(.*)$", text, re.MULTILINE)
+    }
+    (servers,) = [resource for resource in plain() if resource["kind"] == "StatefulSet"]
+    (arguments,) = [container["args"] for _, container in containers([servers])]
+    given = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
+    names = [f"nats-{number}" for number in range(servers["spec"]["replicas"])]
+
+    assert set(re.findall(r"nats://([^:,]+):6222", given["routes"])) == held["ROUTES"]
+    assert {given["cluster_advertise"].replace("$(POD)", name) for name in names} == {f"{host}:6222" for host in held["ROUTES"]}
+    assert "nats" in held["SERVERS"]
+
+
+# ---- the network --------------------------------------------------------------------------------------------------
+
+Pod = tuple[str, dict[str, str]]
+"""Namespace and labels."""
+
+DNS: Pod = ("kube-system", {"k8s-app": "kube-dns"})
+INGRESS: Pod = ("ingress", {"app": "ingress"})
+NEIGHBOUR: Pod = ("chorus", {"app": "somebody"})
+ELSEWHERE: Pod = ("elsewhere", {"app.kubernetes.io/name": "nats", "chorus/bus": "client"})
+
+NAMESPACES = {"ingress": {"chorus/ingress": "allowed"}}
+"""Labels of the namespaces, beside their names."""
+
+PUBLIC, PRIVATE, METADATA = "203.0.113.9", "10.1.2.3", "169.254.169.254"
+
+PORTS = (53, 80, 443, 4222, 6222, 8080, 8084, 8222, 9100)
+
+
+def everybody() -> dict[str, Pod]:
+    """The workloads by name, and strangers."""
+    ours = {
+        r["metadata"]["name"]: ("chorus", r["spec"]["template"]["metadata"]["labels"])
+        for r in rendered()
+        if "template" in r.get("spec", {})
+    }
+    return {**ours, "dns": DNS, "ingress": INGRESS, "neighbour": NEIGHBOUR, "elsewhere": ELSEWHERE}
+
+
+def selects(selector: Resource, labels: dict[str, str]) -> bool:
+    wanted = selector.get("matchLabels", {})
+    expressions = selector.get("matchExpressions", [])
+    assert all(expression["operator"] == "In" for expression in expressions)
+    return wanted.items() <= labels.items() and all(labels.get(e["key"]) in e["values"] for e in expressions)
+
+
+def is_meant(peer: Resource, other: Pod | str) -> bool:
+    """Whether a peer of a policy is this pod, or this address outside."""
+    if "ipBlock" in peer:
+        block = peer["ipBlock"]
+        networks = [ipaddress.ip_network(network) for network in block.get("except", [])]
+        return (
+            isinstance(other, str)
+            and _within(other, ipaddress.ip_network(block["cidr"]))
+            and not any(_within(other, n) for n in networks)
+        )
+    if isinstance(other, str):
+        return False
+    namespace, labels = other
+    if "namespaceSelector" in peer:
+        known = {"kubernetes.io/metadata.name": namespace, **NAMESPACES.get(namespace, {})}
+        return selects(peer["namespaceSelector"], known) and selects(peer.get("podSelector", {}), labels)
+    return namespace == "chorus" and selects(peer["podSelector"], labels)
+
+
+def _within(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return ipaddress.ip_address(address) in network
+
+
+def passes(direction: str, pod: Pod | str, other: Pod | str, port: int) -> bool:
+    """Whether the policies of one end let this through; a pod that no policy selects is open."""
+    if isinstance(pod, str) or pod[0] != "chorus":
+        return True
+    policies = [r["spec"] for r in rendered() if r["kind"] == "NetworkPolicy"]
+    mine = [p for p in policies if direction in p["policyTypes"] and selects(p["podSelector"], pod[1])]
+    key, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
+    rules = [rule for policy in mine for rule in policy.get(key, [])]
+    return not mine or any(
+        port in [p["port"] for p in rule["ports"]] and any(is_meant(peer, other) for peer in rule[peers]) for rule in rules
+    )
+
+
+def reaches(source: Pod | str, target: Pod | str, port: int) -> bool:
+    return passes("Egress", source, target, port) and passes("Ingress", target, source, port)
+
+
+def test_nobody_reaches_more_than_it_needs() -> None:
+    people = everybody()
+    ours = people.keys() - {"dns", "ingress", "neighbour", "elsewhere", "nats"}
+    allowed = {(name, "nats", 4222) for name in ours}
+    allowed |= {("nats", "nats", 6222), ("provision", "nats", 8222), ("ingress", "gateway", 8080)}
+    allowed |= {(name, "dns", 53) for name in {*ours, "nats", "neighbour"}}
+    strangers = {"dns", "ingress", "elsewhere"}
+
+    found = {
+        (source, target, port)
+        for source in people
+        for target in people
+        for port in PORTS
+        if not {source, target} <= strangers and reaches(people[source], people[target], port)
+    }
+    assert found == allowed
+
+
+def test_those_alone_reach_the_world_that_ask_vendors() -> None:
+    asking = {f"producer-{provider}" for provider in PROVIDERS if provider not in KEYLESS}
+    found = {
+        (name, address, port)
+        for name, pod in everybody().items()
+        for address in (PUBLIC, PRIVATE, METADATA, "2001:db8::1", "fd00::1", "64:ff9b::a01:203")
+        for port in PORTS
+        if pod[0] == "chorus" and reaches(pod, address, port)
+    }
+    assert found == {(name, address, 443) for name in asking for address in (PUBLIC, "2001:db8::1")}
+    assert not any(
+        passes("Ingress", pod, PUBLIC, port) for name, pod in everybody().items() if pod[0] == "chorus" for port in PORTS
+    )
