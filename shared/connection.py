@@ -12,6 +12,7 @@ import structlog
 from nats.aio.client import Client
 
 from shared import metrics, nkey, roles, waits
+from shared.bus_errors import Denied
 from shared.signatures import Signer, Verifier
 
 CREDENTIALS = re.compile(r"(^|,|//)[^/,]*@")
@@ -29,6 +30,9 @@ REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"
 LINE_SIGNS, HEADERS_SIGNS = len(": \r\n"), len("NATS/1.0\r\n\r\n")
 """Bytes of a header besides name and value, and of a message's headers besides these."""
 
+NOT_LET_IN = re.compile(r"authorization violation|authentication (timeout|expired|revoked)", re.IGNORECASE)
+"""What the server says to who has no key that it knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -42,6 +46,16 @@ class Access:
     """The authority that signed the server's certificate; TLS is then spoken from the first byte."""
     orchestrator_key: str = ""
     """The orchestrator's public key, for who takes its orders."""
+    patient: bool = True
+    """Whether who is not let in tries again until it is; else Denied is raised, for a person who waits for an answer."""
+
+    def refused(self) -> str:
+        """What is wrong with the key, and what to set, for who is not let in."""
+        found = f"does not take the key in {self.nkey!r}" if self.nkey else "asks for a key"
+        return (
+            f"this NATS {found}: set NATS_NKEY to the file with the key of the role {self.role} (var/keys/{self.role}.nk of a "
+            f"stack; make keys makes it), or NATS_KEYS to the folder of all keys when a whole stack is started"
+        )
 
 
 class BusClient(Client):
@@ -86,17 +100,22 @@ class BusClient(Client):
 class _Events:
     """Says in the log what befalls a connection."""
 
-    def __init__(self, client: BusClient, url: str, role: str, closed: asyncio.Event) -> None:
+    def __init__(self, client: BusClient, url: str, access: Access, closed: asyncio.Event) -> None:
         self._client = client
         self._url = CREDENTIALS.sub(r"\1…@", url)
-        self._role = role
+        self._access = access
         self._closed = closed
         self._waiting = False
+        self._turned_away = False
+        self.let_in = False
+        """Whether it was connected once: who was goes on trying, since a key may be changed under it."""
 
     async def on_error(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
         if refused := REFUSED.search(reason):
             self._denied(*refused.groups())
+        elif NOT_LET_IN.search(reason):
+            self._not_let_in(reason)
         elif self._client.is_connected:
             log.warning("bus.error", error=reason)
         elif not self._waiting and not self._client.is_reconnecting:
@@ -104,11 +123,19 @@ class _Events:
             hint = "start NATS or set NATS_URL; trying again until it answers"
             log.warning("bus.waiting", url=self._url, reason=reason, hint=hint)
 
+    def _not_let_in(self, reason: str) -> None:
+        if not self._access.patient and not self.let_in:
+            raise Denied(self._access.refused())
+        if not self._turned_away:
+            self._turned_away = True  # say it once, not at every attempt
+            hint = f"{self._access.refused()}; trying again until it is taken"
+            log.warning("bus.waiting", url=self._url, reason=reason, hint=hint)
+
     def _denied(self, action: str, subject: str) -> None:
         if action == "publish" and len(self._client.denied) < MAX_DENIED:
             self._client.denied.add(subject)
         hint = "see deploy/nats/permissions.conf"
-        log.error("bus.denied", action=action, subject=subject, role=self._role, reason="permissions violation", hint=hint)
+        log.error("bus.denied", action=action, subject=subject, role=self._access.role, reason="permissions violation", hint=hint)
 
     async def on_closed(self) -> None:
         self._closed.set()
@@ -119,6 +146,7 @@ class _Events:
             log.warning("bus.disconnected", url=self._url)
 
     async def on_reconnected(self) -> None:
+        self._turned_away = False
         metrics.RECONNECTS.add()
         log.info("bus.reconnected", url=self._url)
 
@@ -126,14 +154,14 @@ class _Events:
 async def open_client(url: str, name: str, closed: asyncio.Event, access: Access) -> BusClient:
     """Connect to NATS, waiting for as long as it takes and saying so once; `closed` is set when it is lost for good.
 
-    Exits with one sentence when a key file cannot be used.
+    Exits with one sentence when a key file cannot be used. Raises Denied when a key is not taken and `access` is not patient.
     """
     access = dataclasses.replace(access, role=access.role or name)
     if access.nkey:
         nkey.check(access.nkey)
     trusted = _trust(access.ca) if access.ca else None
     client = BusClient(access)
-    events = _Events(client, url, access.role, closed)
+    events = _Events(client, url, access, closed)
     try:
         await client.connect(
             [server.strip() for server in url.split(",")],
@@ -155,6 +183,7 @@ async def open_client(url: str, name: str, closed: asyncio.Event, access: Access
     except BaseException:  # told to stop meanwhile: the half-made connection would stay open for ever
         await close_client(client)
         raise
+    events.let_in = True
     return client
 
 

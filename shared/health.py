@@ -20,17 +20,35 @@ SILENT_SECONDS = 15.0
 
 READY = "ready"
 WAITING = "waiting"
+WIDTH = max(len(READY), len(WAITING))
 
 
 async def beat(path: Path, ready: Callable[[], bool]) -> None:
-    """Write once a second whether the service is ready, for ever."""
+    """Write once a second whether the service is ready, for ever; says once when that fails, and tries again."""
     import asyncio  # a check needs none of it
 
-    fresh = path.with_suffix(".new")
+    import structlog
+
+    log = structlog.get_logger()
+    failed = False
     while True:
-        fresh.write_text(READY if ready() else WAITING)
-        fresh.replace(path)  # at once, so that a check never finds half of it
+        try:
+            _write(path, READY if ready() else WAITING)
+            failed = False
+        except OSError as error:
+            if not failed:
+                log.error("health.not_written", file=str(path), error=str(error), hint="a check will call this service hung")
+            failed = True
         await asyncio.sleep(BEAT_SECONDS)
+
+
+def _write(path: Path, state: str) -> None:
+    """In place and in one step: a check never finds half of it, and a disk that filled up meanwhile takes it all the same."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        os.pwrite(file, state.ljust(WIDTH).encode(), 0)
+    finally:
+        os.close(file)
 
 
 def problem(path: Path, moment: float, *, only_alive: bool = False) -> str:
@@ -39,7 +57,7 @@ def problem(path: Path, moment: float, *, only_alive: bool = False) -> str:
     `only_alive` asks no more than that it runs: one that waits for NATS would not get well by being started anew.
     """
     try:
-        age, state = moment - path.stat().st_mtime, path.read_text()
+        age, state = moment - path.stat().st_mtime, path.read_text().strip()
     except FileNotFoundError:
         return "has not started"
     if age > SILENT_SECONDS:

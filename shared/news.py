@@ -27,14 +27,23 @@ class News:
         """What nothing was heard of since `listen`."""
 
     async def listen(self) -> bool:
-        """Listen on the subjects of which something was heard; whether there was one."""
+        """Listen on the subjects of which something was heard; whether there was one.
+
+        Raises BusError when that fails; the next call tries the same subjects again.
+        """
         self._heard.clear()
         silent = [subject for subject in self._subjects if subject not in self._listening]
         for subject in silent:
             self._listening[subject] = None  # before the subscription: what is heard at once shall take it out again
-            with translated():
-                subscription = await self._client.subscribe(subject, cb=self._listener(subject))
-                await subscription.unsubscribe(1)  # the server ends it with the first message
+            subscription = None
+            try:
+                with translated():
+                    subscription = await self._client.subscribe(subject, cb=self._listener(subject))
+                    await subscription.unsubscribe(1)  # the server ends it with the first message
+            except BaseException:  # or a subject that nothing is heard of would count as listened to for ever
+                self._listening.pop(subject, None)
+                await _end(subscription)
+                raise
             if subject in self._listening:
                 self._listening[subject] = subscription
         return bool(silent)
@@ -54,6 +63,11 @@ class News:
 
     async def close(self) -> None:
         for subscription in self._listening.values():
-            if subscription is not None:
-                with contextlib.suppress(nats.errors.Error):
-                    await subscription.unsubscribe()
+            await _end(subscription)
+
+
+async def _end(subscription: Subscription | None) -> None:
+    """End it, if the server is there to be told."""
+    if subscription is not None:
+        with contextlib.suppress(nats.errors.Error):
+            await subscription.unsubscribe()

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import structlog
+
 from shared import health
 from shared.service import end
 from tests.conftest import NatsServer, eventually
@@ -39,6 +41,19 @@ async def test_what_waits_is_alive_and_not_ready(tmp_path: Path) -> None:
     await eventually(file.exists)
     assert await asyncio.to_thread(check, file) == (1, "waits for NATS or its streams")
     assert await asyncio.to_thread(check, file, "alive") == (0, "")
+    await end([beating])
+
+
+async def test_a_file_that_cannot_be_written_for_a_while_is_written_again(tmp_path: Path) -> None:
+    """A container that worked was ended as hung: one failure, and nobody wrote any more."""
+    file = tmp_path / "away" / "health"
+    beating = asyncio.ensure_future(health.beat(file, lambda: True))
+    with structlog.testing.capture_logs() as logs:
+        await eventually(lambda: logs)
+        file.parent.mkdir()
+        await eventually(file.exists)
+    assert [entry["event"] for entry in logs] == ["health.not_written"]
+    assert health.problem(file, time.time()) == ""
     await end([beating])
 
 
