@@ -134,8 +134,8 @@ class _Events:
     def _denied(self, action: str, subject: str) -> None:
         if action == "publish" and len(self._client.denied) < MAX_DENIED:
             self._client.denied.add(subject)
-        hint = "see deploy/nats/permissions.conf"
-        log.error("bus.denied", action=action, subject=subject, role=self._access.role, reason="permissions violation", hint=hint)
+        role, hint = self._access.role, "see deploy/nats/permissions.conf"
+        log.error("bus.denied", action=action, subject=subject, role=role, reason="permissions violation", hint=hint)
 
     async def on_closed(self) -> None:
         self._closed.set()
