@@ -2,26 +2,27 @@
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
 
 import msgspec
 import structlog
-from dotenv import dotenv_values, find_dotenv
 from nats.micro import add_service
 from nats.micro.request import Request
 
-from shared import health, metrics, traces
+from shared import dotenv_file, health, metrics, traces
 from shared.bus import TRACEPARENT, Access, Bus, Malformed, connect, decode, encode
 from shared.messages import Refusal
 from shared.providers import KEY_VARIABLES
+from shared.terminal import printable
 
 VERSION = "0.1.0"
 
@@ -61,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """Where Prometheus finds the service's numbers; 0: nowhere."""
     metrics_host: str = "127.0.0.1"
+    umask: Annotated[str, msgspec.Meta(pattern="^[0-7]{1,4}$")] = "077"
+    """What others may not do with the files that are written, as the shell's umask; see `own_files`."""
 
     def access(self, role: str = "") -> Access:
         """How to get onto the bus with these settings."""
@@ -71,13 +74,12 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def environment() -> dict[str, str]:
-    """The process environment over the nearest `.env` file in this folder or above it.
+    """The process environment over the `.env` file of this folder or of the project that it is in (see `dotenv_file`).
 
     A secret may be in a file instead, which `<NAME>_FILE` names: what a process is started with, others can read.
     Exits with one line when that file cannot be read.
     """
-    from_file = {k: v for k, v in dotenv_values(find_dotenv(usecwd=True)).items() if v is not None}
-    variables = {**from_file, **os.environ}
+    variables = {**dotenv_file.read(SECRETS), **os.environ}
     for name in SECRETS:
         if file := variables.get(f"{name}_FILE"):
             variables[name] = _secret(name, Path(file))
@@ -105,6 +107,11 @@ def load(kind: type[SettingsT], variables: Mapping[str, str], **overrides: Any) 
     return settings
 
 
+def own_files(settings: Settings) -> None:
+    """Have what this process and its children write from here on be the user's alone, unless UMASK says otherwise."""
+    os.umask(int(settings.umask, 8))
+
+
 def start_logging(service: str, level: str) -> None:
     """Log to standard error: JSON lines, or colours on a terminal. Every line names its service."""
     terminal = sys.stderr.isatty()
@@ -115,7 +122,7 @@ def start_logging(service: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     processors += (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # the rich one shows locals: keys
+        [_printable_values, structlog.dev.ConsoleRenderer(exception_formatter=_printable_traceback)]
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -126,6 +133,17 @@ def start_logging(service: str, level: str) -> None:
     )
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # its errors reach us through error_cb; twice is noise
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _printable_values(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Values hold what models and strangers wrote; all but texts are shown with escapes anyway."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in entry.items()}
+
+
+def _printable_traceback(file: TextIO, failure: Any) -> None:
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, failure)  # the rich one shows locals: keys
+    file.write(printable(plain.getvalue(), keep="\n"))
 
 
 class _Forgiving:
@@ -249,6 +267,7 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
     With `ready=False` the service calls `register` itself once it can answer: until then it counts as not there.
     """
     start_logging(name, settings.log_level)
+    own_files(settings)
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     known: list[Service] = []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.providers import resolve, with_keys
+from shared.providers import problem_of, resolve, with_keys
 from shared.service import Settings, environment, load
 
 
@@ -22,7 +22,8 @@ def test_settings_come_from_variables_and_flags_win() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "complaint"), [({"SLOTS": "many"}, "slots"), ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is 'loud'")]
+    ("variables", "complaint"),
+    [({"SLOTS": "many"}, "slots"), ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is 'loud'"), ({"UMASK": "0o77"}, "umask")],
 )
 def test_a_wrong_setting_ends_with_a_reason(variables: dict[str, str], complaint: str) -> None:
     with pytest.raises(SystemExit, match=complaint):
@@ -31,8 +32,8 @@ def test_a_wrong_setting_ends_with_a_reason(variables: dict[str, str], complaint
 
 def test_the_process_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("SLOTS=3\nTOPIC=from the file\n")
-    (tmp_path / "below").mkdir()
-    monkeypatch.chdir(tmp_path / "below")
+    (tmp_path / ".env").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLOTS", "4")
 
     settings = load(ExampleSettings, environment())
@@ -79,3 +80,27 @@ def test_a_key_that_no_header_can_hold_is_told_and_not_shown(key: str) -> None:
 
 def test_a_key_counts_under_any_of_its_names() -> None:
     assert with_keys({"GEMINI_API_KEY": "k"}) == with_keys({"GOOGLE_API_KEY": "k"}) == ("gemini",)
+
+
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("http://models.example:8000/v1", True),
+        ("HTTP://10.0.0.7/v1", True),
+        ("http://127.0.0.1.example/v1", True),
+        ("http://localhost@models.example/v1", True),
+        ("https://models.example/v1", False),
+        ("http://127.0.0.1:8000/v1", False),
+        ("http://localhost:11434/v1", False),
+        ("http://[::1]:8000/v1", False),
+    ],
+)
+def test_a_key_does_not_cross_the_network_readable(address: str, refused: bool) -> None:
+    variables = {"GOOGLE_API_KEY": "k-0123456789", "GEMINI_BASE_URL": address}
+
+    problem = problem_of("gemini", variables)
+
+    assert ("GEMINI_BASE_URL is plain http to another machine, and GOOGLE_API_KEY would" in problem) is refused
+    assert "0123456789" not in problem
+    assert problem_of("gemini", {"GEMINI_BASE_URL": address}) == ""  # no key, nothing to read
+    assert problem_of("gemini", variables | {"ALLOW_PLAIN_HTTP": "1"}) == ""
