@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from services.launcher.child_environment import environment_of
 from services.launcher.folder import ChildReport, Folder, State
 from services.launcher.locks import hold, name_holder
 
@@ -39,6 +40,8 @@ class Program:
     command: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     """On top of the launcher's own environment."""
+    secrets: tuple[str, ...] = ()
+    """How the names of the secrets begin that it is given of that environment; see `child_environment`."""
     service: str = ""
     probe: str = ""
     watches_parent: bool = True
@@ -155,7 +158,7 @@ class Child:
                 stdin=PIPE,  # never written to: it closes when the launcher is gone
                 stdout=output,
                 stderr=STDOUT,
-                env={**os.environ, **self.program.variables},
+                env=environment_of(self.program.variables, self.program.secrets),
                 start_new_session=True,  # Ctrl-C in a terminal is the launcher's to handle, not the child's
                 pass_fds=(lock,),
                 preexec_fn=None if self.program.watches_parent else _die_with_parent(),

@@ -1,7 +1,8 @@
 """How many producers of each provider there should be, from the runs that are active."""
 
 import math
-from collections.abc import AsyncIterator, Iterable
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -11,7 +12,10 @@ from shared.messages import ENDED, RunState
 from shared.streams import RUNS
 
 MAX_PRODUCERS = 99
-"""In all, on one machine: each is a process of about 50 MB."""
+"""That can be set, on one machine: each is a process of about 50 MB."""
+
+PER_CORE, AT_LEAST = 4, 8
+"""Producers that runs get where nothing is set: each mostly waits for its vendor, but takes a second of a core to start."""
 
 log = structlog.get_logger()
 
@@ -24,15 +28,30 @@ class Demand:
     producers: int
 
 
+def by_default() -> int:
+    """The most producers that runs get on this machine where nothing is set."""
+    return min(MAX_PRODUCERS, max(AT_LEAST, PER_CORE * (os.cpu_count() or 1)))
+
+
 def wanted(base: Demand, runs: Iterable[Demand]) -> dict[str, int]:
-    """Producers per provider: an equal share of the largest demand on it, rounded up; at most `MAX_PRODUCERS` in all."""
+    """Producers per provider: an equal share of the largest demand on it, rounded up."""
     counts: dict[str, int] = {}
     for demand in (base, *runs):
         share = math.ceil(demand.producers / len(demand.providers)) if demand.providers else 0
         for provider in demand.providers:
             counts[provider] = max(counts.get(provider, 0), share)
-    while sum(counts.values()) > MAX_PRODUCERS:
-        counts[max(counts, key=lambda provider: counts[provider])] -= 1
+    return counts
+
+
+def cut(counts: Mapping[str, int], base: Demand, most: int) -> dict[str, int]:
+    """At most so many in all, but at least one for each provider that is wanted, and never fewer than the base."""
+    kept = wanted(base, ())
+    counts = dict(counts)
+    spare = {provider: count - max(1, kept.get(provider, 0)) for provider, count in counts.items()}
+    while sum(counts.values()) > most and max(spare.values()) > 0:
+        provider = max((p for p in spare if spare[p] > 0), key=lambda p: counts[p])
+        counts[provider] -= 1
+        spare[provider] -= 1
     return counts
 
 

@@ -10,6 +10,7 @@ from subprocess import DEVNULL, PIPE
 
 import structlog
 
+from services.launcher.child_environment import environment_of
 from services.launcher.children import Child, Program
 from services.launcher.errors import StartError
 from services.launcher.folder import Folder
@@ -156,7 +157,7 @@ class LogGuard:
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,
-                env={**os.environ, **self._program.variables},
+                env=environment_of(self._program.variables, self._program.secrets),
                 preexec_fn=lambda: os.nice(5) and None,  # the run goes first
             )
 

@@ -10,12 +10,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from services.launcher import keys
+from services.launcher.child_environment import OF_ALL
 from services.launcher.children import Program
 from services.launcher.connection import StreamSettings
-from services.launcher.elastic import MAX_PRODUCERS, Demand
+from services.launcher.elastic import MAX_PRODUCERS, Demand, by_default
 from services.launcher.errors import StartError
 from shared import roles
-from shared.providers import PROVIDERS, resolve
+from shared.providers import KEY_VARIABLES, KEYS_ELSEWHERE, PROVIDERS, problem_of, resolve, with_keys
 from shared.service import SUPERVISED, environment, load
 
 NATS = "nats"
@@ -31,6 +32,9 @@ METRICS_PORTS = {"orchestrator": 9101, "recorder": 9102, LOCAL_MODEL: 9103}
 FIRST_PRODUCER_METRICS_PORT = 9110
 """Of the first provider's first producer; each producer has the next, and each provider the next hundred."""
 
+OWN_VARIABLES = {provider: tuple(f"{name.partition('_')[0]}_" for name in names) for provider, names in KEY_VARIABLES.items()}
+"""How the names of all variables of a provider begin: those of its keys, and what else its SDK reads."""
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -41,6 +45,9 @@ class LauncherSettings(StreamSettings, frozen=True, kw_only=True):
     """Of the dashboard."""
     producers: Annotated[int, Meta(ge=0, le=MAX_PRODUCERS)] = 3
     """Kept ready for runs, over all providers; runs that ask for more get more."""
+    max_producers: Annotated[int, Meta(ge=1, le=MAX_PRODUCERS)] | None = None
+    """The most that runs get, over all providers; by default as `elastic.by_default` says. More are kept only if `producers` is
+    more."""
     provider: str = "env"
     nats_keys: str = ""
     """Folder of the roles' keys on a NATS that is joined and has our permissions; a NATS of the stack's own has its own."""
@@ -61,6 +68,10 @@ class Stack:
     local_model_port: int
     """0: the user has one at `local_model_url`."""
     log_level: str
+    with_keys: tuple[str, ...] = ()
+    """The providers whose keys are here: the gateway is told their names, and no key."""
+    most_producers: int = MAX_PRODUCERS
+    """That runs get, over all providers."""
     metrics: bool = False
     """Whether the services serve their numbers, on ports that are known beforehand."""
     replicas: int | None = None
@@ -89,26 +100,28 @@ class Stack:
         probe = ""
         if name == GATEWAY:
             # HOST is ours to say: some shells set it to the machine's name, and the stack is for this machine alone.
-            variables |= {"HOST": "127.0.0.1", "PORT": str(self.port)}
+            variables |= {"HOST": "127.0.0.1", "PORT": str(self.port), KEYS_ELSEWHERE: ",".join(self.with_keys)}
             probe = f"http://127.0.0.1:{self.port}/livez"
-        return Program(name, _python(f"services.{name}"), variables, service=name, probe=probe)
+        secrets = (*OF_ALL, "GATEWAY_") if name == GATEWAY else OF_ALL
+        return Program(name, _python(f"services.{name}"), variables, secrets, service=name, probe=probe)
 
     def producer(self, provider: str, number: int, nats_url: str) -> Program:
         metrics_port = FIRST_PRODUCER_METRICS_PORT + 100 * PROVIDERS.index(provider) + number - 1
         role = roles.producer(provider)
         variables = self._variables(nats_url, role, metrics_port) | {"LOCAL_MODEL_URL": self.local_model_url}
         command = _python("services.producer", "--provider", provider)
-        return Program(f"{role}-{number}", command, variables, service=role)
+        secrets = OF_ALL + OWN_VARIABLES.get(provider, ())
+        return Program(f"{role}-{number}", command, variables, secrets, service=role)
 
     def repair(self, nats_url: str) -> Program:
         """What compares the log with its second copy, and ends."""
         variables = self._variables(nats_url, roles.REPAIR, 0) | {SUPERVISED: ""}
-        return Program(roles.REPAIR, _python("services.recorder", "repair"), variables)
+        return Program(roles.REPAIR, _python("services.recorder", "repair"), variables, OF_ALL)
 
     def local_model(self, nats_url: str) -> Program:
         command = _python("services.local_model", "--port", str(self.local_model_port))
         variables = self._variables(nats_url, LOCAL_MODEL, METRICS_PORTS[LOCAL_MODEL])
-        return Program(LOCAL_MODEL, command, variables, service=LOCAL_MODEL)
+        return Program(LOCAL_MODEL, command, variables, OF_ALL, service=LOCAL_MODEL)
 
     def _variables(self, nats_url: str, role: str, metrics_port: int) -> dict[str, str]:
         port = metrics_port if self.metrics else 0  # said also when it is 0: one port in our own environment is not for all
@@ -153,6 +166,8 @@ def chosen(
         local_model_url=local_model_url or f"http://127.0.0.1:{local_model_port}/v1",
         local_model_port=local_model_port,
         log_level=settings.log_level,
+        with_keys=tuple(name for name in with_keys(variables) if not problem_of(name, variables)),
+        most_producers=settings.max_producers or by_default(),
         metrics=metrics,
         replicas=settings.stream_replicas,
         keys=Path(settings.nats_keys).absolute() if settings.nats_keys else None,

@@ -48,6 +48,7 @@ class Supervisor:
         self._access = Access()
         self._ready = asyncio.Event()
         self._producers = Producers(self._fleet, self._producer, environment())
+        self._last_cut: dict[str, int] = {}
         self._guard: LogGuard | None = None
         """None where no second copy of the log is kept."""
 
@@ -123,7 +124,11 @@ class Supervisor:
 
     async def _match(self, demands: list[elastic.Demand]) -> None:
         """Have as many producers as the runs want, and the local model when it is."""
-        counts = elastic.wanted(self.stack.base, demands)
+        wanted = elastic.wanted(self.stack.base, demands)
+        counts = elastic.cut(wanted, self.stack.base, self.stack.most_producers)
+        if counts != wanted and wanted != self._last_cut:
+            log.warning("producers.cut", wanted=wanted, started=counts, hint="MAX_PRODUCERS sets how many runs get")
+        self._last_cut = wanted  # said once, not every second
         if counts.get("local") and self.stack.local_model_port and LOCAL_MODEL not in self._fleet.children:
             self._fleet.add(self.stack.local_model(self._nats_url)).start()
         await self._producers.match(counts)

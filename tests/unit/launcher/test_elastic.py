@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.launcher.elastic import MAX_PRODUCERS, Demand, wanted
+from services.launcher.elastic import MAX_PRODUCERS, Demand, by_default, cut, wanted
 
 BASE = Demand(("random",), 3)
 
@@ -26,11 +26,25 @@ def test_a_base_of_none_starts_none() -> None:
     assert wanted(Demand(("local",), 0), []) == {"local": 0}
 
 
-def test_the_total_is_bounded_and_no_provider_is_left_out() -> None:
-    runs = [Demand(("random",), 99), Demand(("local",), 99), Demand(("openai",), 2)]
+def test_what_runs_get_is_bounded_and_no_provider_is_left_out() -> None:
+    counts = wanted(BASE, [Demand(("random",), 99), Demand(("local",), 99), Demand(("openai",), 2)])
 
-    counts = wanted(BASE, runs)
+    started = cut(counts, BASE, 20)
 
-    assert sum(counts.values()) == MAX_PRODUCERS
-    assert counts["openai"] == 2
-    assert abs(counts["random"] - counts["local"]) <= 1
+    assert sum(started.values()) == 20
+    assert started["openai"] == 2
+    assert abs(started["random"] - started["local"]) <= 1
+    assert cut(counts, BASE, 1) == {"random": 3, "local": 1, "openai": 1}  # the base, and one of each that is wanted
+    assert cut({"random": 5}, BASE, 20) == {"random": 5}
+
+
+def test_what_the_user_keeps_ready_is_not_cut() -> None:
+    base = Demand(("random",), 30)
+
+    assert cut(wanted(base, [Demand(("random",), 99)]), base, 8) == {"random": 30}
+
+
+def test_the_default_grows_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, producers in ((1, 8), (4, 16), (64, MAX_PRODUCERS)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert by_default() == producers
