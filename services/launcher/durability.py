@@ -1,17 +1,22 @@
 """Whether a NATS that somebody else runs writes through to disk before it acknowledges."""
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from services.launcher.errors import StartError
 from services.launcher.probes import fetch
-from shared.bus import Access, connect
+from shared.bus import Access, Denied, connect
 
 RISK = "a power cut may lose what was acknowledged"
 
 ACCEPT = f"or say --accept-unsynced (ACCEPT_UNSYNCED=1): {RISK}"
+
+CONNECT_SECONDS = 5.0
+"""Longer than a server takes that was reached a moment before."""
 
 SYSTEM_STATE = "$SYS.REQ.SERVER.PING.JSZ"
 """Answered by each server of a cluster, for the `monitor` key of its system account."""
@@ -47,7 +52,12 @@ async def _by_http(monitor_url: str) -> bool | None:
 
 
 async def _by_key(url: str, monitor: Access) -> bool | None:
-    bus = await connect(url, "launcher-monitor", monitor)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            bus = await connect(url, "launcher-monitor", replace(monitor, patient=False))
+    except (TimeoutError, Denied) as error:
+        log.warning("nats.state_unknown", error=str(error) or "no answer", role=monitor.role)
+        return None
     try:
         answer = await bus.client.request(SYSTEM_STATE, b'{"config":true}', timeout=2)
         return _synced(answer.data)

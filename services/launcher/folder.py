@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from shared.terminal import printable
+
 PROJECT = Path(__file__).parents[2]
 """Where the project is checked out."""
 
@@ -101,4 +103,4 @@ class Folder:
                 lines = file.read().decode(errors="replace").strip().splitlines()
         except OSError:
             lines = []
-        return lines[-1][:500] if lines else "it wrote nothing to its log"
+        return printable(lines[-1][:500]) if lines else "it wrote nothing to its log"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from services.launcher.folder import Folder
+from shared.terminal import printable
 
 LOG_BYTES = 2 * 1024 * 1024
 """Of one log, and as much of its predecessor: 99 producers then fill at most 400 MB."""
@@ -51,6 +52,6 @@ def _print_from(path: Path, place: int | None) -> int:
         file.seek(place)
         text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
-    for line in whole.decode(errors="replace").splitlines():
-        sys.stdout.write(f"{path.stem:<20} {line}\n")
+    for line in whole.decode(errors="replace").split("\n")[:-1]:
+        sys.stdout.write(f"{path.stem:<20} {printable(line)}\n")
     return place + len(whole)

@@ -1,6 +1,7 @@
 """`launcher run`: the stack in the foreground, for a program that reads one line of JSON and then closes our input."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | s
     Everything else goes to `launcher.log` in the folder, so that a caller's terminal stays the caller's.
     """
     try:
+        _own_files()
         folder.make()
         lock = hold(folder.lock)
         if lock is None:
@@ -30,6 +32,16 @@ def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | s
     except OSError as error:  # not all name what they are about, as on a full disk
         _say({"ready": False, "error": f"The stack in {folder.root} cannot run: {error}"})
     return 1
+
+
+def _own_files() -> None:
+    """Before the first file is made. Raises StartError when a setting is wrong."""
+    from shared.service import Settings, environment, load, own_files
+
+    try:
+        own_files(load(Settings, environment()))
+    except SystemExit as error:
+        raise StartError(str(error)) from error
 
 
 def _supervise(folder: Folder, services: str, parent_stdin: bool, choices: dict[str, int | str | None]) -> int:
@@ -46,7 +58,11 @@ def _supervise(folder: Folder, services: str, parent_stdin: bool, choices: dict[
             os.environ[SUPERVISED] = "1"
         stop_on_signals(stopping)
         supervisor = Supervisor(stack, folder)
-        await supervisor.run(stopping, lambda nats_url: _say(_ready(nats_url, supervisor.stack.keys)))
+        try:
+            await supervisor.run(stopping, lambda nats_url: _say(_ready(nats_url, supervisor.stack.keys)))
+        except StartError as error:
+            sys.stderr.write(f"{error}\n")  # once it was ready, nobody reads our output: the log is where one looks
+            raise
 
     import uvloop
 
@@ -68,5 +84,6 @@ def _redirect_errors(path: Path) -> None:
 
 
 def _say(line: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # once it was ready, nobody may be there to read
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()

@@ -3,15 +3,17 @@
 import asyncio
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from services.launcher import keys
 from services.launcher.folder import Folder, StackReport
 from services.launcher.locks import holder
 from services.launcher.stack import LauncherSettings
-from shared.bus import Access, connect
+from shared.bus import Access, Denied, connect
 from shared.roles import TAP
 from shared.service import Settings, environment, load
+from shared.terminal import printable
 
 SUBJECT = re.compile(r"[A-Za-z0-9_$*>-]+(\.[A-Za-z0-9_$*>-]+)*")
 """What may be listened to; the server closes the connection on anything odd."""
@@ -37,7 +39,12 @@ def tap(folder: Folder, subject: str) -> int:
         return 1
     report = folder.read_report() if holder(folder.lock) is not None else None
     settings = load(LauncherSettings, environment())
-    asyncio.run(_print_messages(address(report) if report else settings.nats_url, access_of(folder, report, TAP), subject))
+    access = replace(access_of(folder, report, TAP), patient=False)
+    try:
+        asyncio.run(_print_messages(address(report) if report else settings.nats_url, access, subject))
+    except Denied as error:
+        sys.stderr.write(f"launcher: {error}\n")
+        return 1
     return 0
 
 
@@ -51,13 +58,8 @@ async def _print_messages(url: str, access: Access, subject: str) -> None:
         number = 0
         async for message in subscription.messages:
             number += 1
-            text = printable(message.data.decode(errors="replace"))
+            text = printable(message.data.decode(errors="replace"), keep="\n")
             sys.stdout.write(f"[#{number}] {printable(message.subject)}\n{text}\n\n")
             sys.stdout.flush()
     finally:
         await bus.close()
-
-
-def printable(text: str) -> str:
-    """The text without what would act on a terminal: messages hold what models wrote."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

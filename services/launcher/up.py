@@ -10,6 +10,7 @@ import time
 
 from services.launcher.folder import PROJECT, Folder, StackReport
 from services.launcher.locks import end_holders, holder
+from shared.terminal import printable
 
 STOP_SECONDS = 60.0
 """Until everything has stopped: six groups of children, each of which is killed after 8 s."""
@@ -45,10 +46,23 @@ def up(folder: Folder, *, provider: str | None, producers: int | None, port: int
         return _fail(str(answer.get("error")))
     report = folder.read_report()
     if report is None:
-        return _fail(f"It stopped as soon as it was ready; see {folder.log('launcher')}")
+        return _fail(why_no_report(folder))
     no_key = stack.base.providers == ("local",) and (provider or environment().get("PROVIDER")) != "local"
     _describe(folder, report, chose_local=no_key)
     return 0
+
+
+def why_no_report(folder: Folder) -> str:
+    """Why a stack that said it was ready does not say what runs in it."""
+    if holder(folder.lock) is not None:
+        return (
+            f"It is ready, but what runs in it cannot be read from {folder.root / 'stack.json'}: is the disk full? "
+            f"It goes on; its log: {folder.log('launcher')}. Stop it with: make down"
+        )
+    return (
+        f"It stopped as soon as it was ready; the last it said: {folder.last_words('launcher')}. "
+        f"The logs of its services, each with its reason: {folder.logs}"
+    )
 
 
 def announce_comparison(folder: Folder) -> None:
@@ -127,9 +141,9 @@ def _describe(folder: Folder, report: StackReport, chose_local: bool) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text, keep="\n") + "\n")
 
 
 def _fail(text: str) -> int:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text, keep="\n") + "\n")
     return 1

@@ -31,6 +31,7 @@ from shared.bus import Bus, bucket_key, connect
 from shared.messages import RunSpec, RunState, Status
 from shared.roles import ORCHESTRATOR
 from tests.conftest import NatsServer, eventually
+from tests.integration.secured_server import SecuredServer
 
 STAND_IN = """
 import sys
@@ -405,6 +406,51 @@ def test_run_says_in_one_line_that_it_is_ready_and_ends_with_its_input(folder: F
         assert process.stdout is not None
         assert process.stdout.read() == ""
     assert nothing_is_left(folder)
+
+
+@pytest.mark.parametrize(("umask", "open_to_others"), [("", 0), ("022", 0o044)])
+def test_what_a_stack_writes_is_the_users_alone_unless_set_otherwise(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, umask: str, open_to_others: int
+) -> None:
+    monkeypatch.setenv("UMASK", umask)
+    before = os.umask(0)
+    try:
+        with run_in_foreground(folder, "--services", "nats,recorder", "--parent-stdin") as process:
+            assert first_line(process)["ready"] is True
+    finally:
+        os.umask(before)
+    for file in (folder.log("recorder"), folder.log("nats"), folder.log("launcher")):
+        assert file.stat().st_mode & 0o777 == 0o600 | open_to_others, file
+
+
+def test_a_umask_that_is_none_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMASK", "rw-------")
+    with run_in_foreground(folder, "--services", "nats") as process:
+        assert "umask" in str(first_line(process)["error"])
+
+
+def test_a_joined_nats_that_asks_for_a_key_is_told_at_once(folder: Folder, tmp_path: Path) -> None:
+    server = SecuredServer(tmp_path / "secured")
+    server.start()
+    try:
+        tapped = launcher("tap", NATS_URL=server.url, NATS_NKEY="")
+        started = launcher("run", "--services", "recorder", "--folder", str(folder.root), NATS_URL=server.url)
+    finally:
+        server.stop()
+    assert (tapped.returncode, started.returncode) == (1, 1)
+    assert "the key of the role tap" in tapped.stderr
+    assert "the key of the role provision" in json.loads(started.stdout)["error"]
+
+
+async def test_a_run_that_asks_for_too_many_producers_gets_fewer_and_it_is_said_once(launch: Launch) -> None:
+    """One request with `producers: 99` started 98 processes."""
+    with structlog.testing.capture_logs() as logs:
+        it = await launch(replace(stack_of(StandIns, NATS), most_producers=3)).ready()
+        await it.tell("run-1", "running", ("random",), 99)
+        await eventually(lambda: it.states().get("producer-random-3") == "ready")
+        await it.tell("run-2", "running", ("random",), 2)  # and it is looked at again
+        await eventually(lambda: len([e for e in logs if e["event"] == "producers.cut"]) == 1)
+    assert [name for name in it.states() if name.startswith("producer-")] == [f"producer-random-{n}" for n in (1, 2, 3)]
 
 
 def test_run_refuses_a_folder_in_use_and_ends_on_a_signal(folder: Folder) -> None:

@@ -30,6 +30,15 @@ def test_a_log_that_is_too_long_is_moved_aside_while_its_writer_goes_on(
     assert (folder.logs / "gateway.log.1").read_bytes() == b"more than ten bytes\n"
 
 
+def test_a_log_that_is_shown_acts_on_no_terminal(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.log("gateway").write_text("a \x1b]0;TITLE\x07\x9b \u2028b\n")
+
+    log_files.show(folder, follow=False)
+
+    assert capsys.readouterr().out.removesuffix("\n").isprintable()
+    assert folder.last_words("gateway").isprintable()
+
+
 def test_logs_are_shown_with_the_names_of_their_services(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.log("gateway").write_text("one\ntwo\n")
     folder.log("recorder").write_text("three\nhalf a li")

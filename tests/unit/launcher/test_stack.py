@@ -6,7 +6,8 @@ import pytest
 
 from services.launcher.errors import StartError
 from services.launcher.stack import Stack, chosen, is_free
-from services.launcher.tap import SUBJECT, printable
+from services.launcher.tap import SUBJECT
+from shared.providers import resolve, with_keys
 
 VARIABLES = ("PROVIDER", "PRODUCERS", "PORT", "NATS_URL", "LOCAL_MODEL_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 MORE_VARIABLES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "LOG_LEVEL")
@@ -35,6 +36,16 @@ def test_keys_choose_their_providers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert stack.base.providers == ("openai",)
     assert "sk-secret" not in repr(stack)
+
+
+def test_the_gateway_knows_who_has_a_key_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "not one of theirs")
+
+    told = chosen("gateway", provider="random").service("gateway", "nats://x").variables
+
+    assert with_keys(told) == resolve("env", told) == ("openai",)
+    assert "sk-secret" not in str(told)
 
 
 def test_each_service_is_told_its_own_key_of_the_bus_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,10 +133,6 @@ def test_the_usual_port_of_nats_is_left_to_whoever_has_it() -> None:
         assert chosen("nats", nats_port=port).nats_port == -1
     stack: Stack = chosen("nats", nats_port=port)
     assert stack.nats_port == port
-
-
-def test_what_would_act_on_a_terminal_is_not_printed() -> None:
-    assert printable('{"text":"caf\u00e9 \x1b[31mred\x9b\x07"}\n') == '{"text":"caf\u00e9 \ufffd[31mred\ufffd\ufffd"}\n'
 
 
 @pytest.mark.parametrize("subject", ["attributes.>", "control.run.*", "$SRV.PING"])
