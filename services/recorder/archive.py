@@ -27,7 +27,7 @@ class Archive:
 
     def __init__(self, root: Folder, head: StreamHead, *, one_run_exactly: bool | None = None) -> None:
         """`one_run_exactly`: None to keep all runs and a cursor; else to keep one, with True in `root` itself."""
-        self._root = root
+        self.root = root
         self._epoch = head.epoch
         self._exactly = bool(one_run_exactly)
         self._cursor = cursor.load(root, head) if one_run_exactly is None else None
@@ -64,7 +64,7 @@ class Archive:
         for recording in self._active.values():
             recording.folder.close()
         self._active.clear()
-        self._root.close()
+        self.root.close()
 
     # ---- entries -----------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Archive:
         started = _read(Started, stored, run)  # a run whose first entry cannot be read is recorded all the same
         begun = started.at if started else ""
         folder, standing = find_place(
-            self._root, started.spec.topic if started else "", run, self._epoch, begun, exactly=self._exactly
+            self.root, started.spec.topic if started else "", run, self._epoch, begun, exactly=self._exactly
         )
         if standing == "complete":
             folder.close()
@@ -120,7 +120,7 @@ class Archive:
             return
         reached = Cursor(self._epoch, min(self._begun.values(), default=self.sequence + 1) - 1)
         if reached != self._cursor:
-            cursor.save(self._root, reached)
+            cursor.save(self.root, reached)
             self._cursor = reached
 
 

@@ -1,8 +1,14 @@
-"""Follows the log and survives what befalls the disk and the server."""
+"""Follows the log and survives what befalls the disk and the server.
+
+All that the disk is asked for is done in threads, one thing after another: a list of a million attributes takes many seconds
+to write, and a disk may take as long for a few bytes. Meanwhile the loop says that the service is alive, and hears the bus.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import structlog
 
@@ -28,6 +34,9 @@ ALL_DECISIONS = [
 WHOLE_LOG = [*ALL_DECISIONS, subjects.ALL_EPOCHS]
 
 log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Recorder:
@@ -66,30 +75,37 @@ class Recorder:
     async def _record(self) -> None:
         """Record until the log turns out to be another one, or the second copy ours to write."""
         head = await self._bus.head(RESULTS)
-        root = Folder.at(self._output)
-        try:
-            archive = Archive(root, head, one_run_exactly=self._one_run_exactly)
-        except OSError:
-            root.close()
-            raise
-        with contextlib.closing(archive):
-            copy = await self._copy(root, head)
+        async with self._archive(head) as archive:
+            copy = await self._copy(archive.root, head)
             after = archive.sequence if copy is None else min(archive.sequence, max(0, copy.sequence - 1))
             async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=after)) as batches:
                 async for read in batches:
                     if copy is not None:
-                        copy = _append(copy, read)
+                        copy = await _in_thread(_append, copy, read)
                     batch = [s for s in read if s.sequence > archive.sequence and subjects.decision(s.subject)[0] != "epoch"]
                     with log_spans.reading(traces.RECORD, batch) as kinds:
-                        archive.take(batch)
+                        await _in_thread(archive.take, batch)
                     metrics.recorded(kinds, batch)
-                    if self._waits_for_copy and root.lock():
+                    if self._waits_for_copy and archive.root.lock():
                         return
                     if not read and await self._replaced(head.epoch, archive.sequence):
                         log.error(
                             "recorder.log_replaced", hint="RESULTS was made anew or lost its end; reading it from the beginning"
                         )
                         return
+
+    @contextlib.asynccontextmanager
+    async def _archive(self, head: StreamHead) -> AsyncIterator[Archive]:
+        root = Folder.at(self._output)
+        try:
+            archive = Archive(root, head, one_run_exactly=self._one_run_exactly)
+        except OSError:
+            root.close()
+            raise
+        try:
+            yield archive
+        finally:
+            await _in_thread(archive.close)
 
     async def _copy(self, root: Folder, head: StreamHead) -> LogCopy | None:
         """The second copy of the whole log, or None if it is not ours to write."""
@@ -101,7 +117,7 @@ class Recorder:
             return None
         store = (await self._bus.head(bucket_stream(streams.RUNS.bucket))).epoch
         try:
-            copy = LogCopy(root, log_copy.name_of(head.epoch), store)
+            copy = await _in_thread(LogCopy, root, log_copy.name_of(head.epoch), store)
             if copy.sequence > head.last:
                 raise Diverged(f"the log ends at entry {head.last}, of which {copy.sequence} were copied")
         except Diverged as error:
@@ -116,6 +132,17 @@ class Recorder:
         except BusError:
             return False
         return head.epoch != epoch or head.last < sequence
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """Do something and return when it has ended, also when cancelled meanwhile: what comes next has the same files."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **options))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        while not working.done():  # cancelled, and maybe once more while it ends
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({working})
 
 
 def _append(copy: LogCopy, batch: list[Stored]) -> LogCopy | None:

@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,94 @@ async def test_an_output_that_cannot_be_written_is_told_and_tried_again(
     assert str(output) in first["error"]
     assert "make room or give access" in first["hint"]
     await assert_agrees_with_the_bus(output / "paris-attractions-r1", bus, log)
+
+
+class SlowDisk:
+    """Stands for `os.fsync`: each takes until the loop of the service has come round so many times, or until it is let go."""
+
+    ROUNDS = 20
+    DEADLINE_SECONDS = 2.0
+    """After which the loop has stood still: it waits for the disk itself."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.syncs = 0
+        self.stood_still = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def __call__(self, handle: int) -> None:
+        until, deadline = self.rounds + self.ROUNDS, time.monotonic() + self.DEADLINE_SECONDS
+        while not self.stood_still and self.rounds < until:
+            time.sleep(0.001)
+            self.stood_still += time.monotonic() > deadline
+        self.syncs += 1
+        self.go_on.wait(60)
+
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """Count how often the loop comes round."""
+
+        async def come_round() -> None:
+            while True:
+                self.rounds += 1
+                await asyncio.sleep(0.001)
+
+        task = asyncio.create_task(come_round())
+        try:
+            yield
+        finally:
+            await end([task])
+
+
+async def test_the_loop_goes_on_whatever_is_written(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the service is taken for one that hangs, and killed, each time it writes a long list: a loop that writes nothing
+    itself stands still for none of its files."""
+    monkeypatch.setattr("services.recorder.recording.SNAPSHOT_SECONDS", 0)
+    monkeypatch.setattr("services.recorder.archive.CURSOR_SECONDS", 0)
+    disk, log = SlowDisk(), long_run(50)
+    folder = tmp_path / "paris-attractions-r1"
+    async with disk.beside():
+        monkeypatch.setattr(os, "fsync", disk)
+        async with recording(bus, tmp_path):
+            await publish(bus, log.entries)
+            await eventually(lambda: lines(folder / "output.txt") == 50, 30)
+            await publish(bus, log.finish().entries[-1:])
+            await eventually(lambda: ended(folder), 30)
+            await publish(bus, RunLog(run="r2").accept("Louvre").entries)  # its files are brought up to date at the stop
+            await eventually(lambda: lines(tmp_path / "paris-attractions-r2" / "output.txt") == 1, 30)
+
+    assert not disk.stood_still
+    assert disk.syncs > 10
+    await assert_agrees_with_the_bus(folder, bus, log)
+
+
+async def test_told_to_stop_while_it_writes_it_ends_when_that_is_written(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, folder = SlowDisk(), tmp_path / "paris-attractions-r1"
+    log = RunLog(run="r1").accept("Louvre", "Seine")
+    async with disk.beside():
+        monkeypatch.setattr(os, "fsync", disk)
+        recorder = asyncio.create_task(Recorder(bus, tmp_path).run())
+        await publish(bus, log.entries)
+        await eventually(lambda: lines(folder / "output.txt") == 2, 30)
+        disk.go_on.clear()
+        before = disk.syncs
+        await publish(bus, log.accept("Orsay").entries[3:])
+        await eventually(lambda: disk.syncs > before)
+        stopping, told = asyncio.create_task(end([recorder])), disk.rounds
+        await eventually(lambda: disk.rounds > told + 500)
+        assert not recorder.done()
+        disk.go_on.set()
+        await asyncio.wait_for(stopping, 30)
+
+    texts = (folder / "output.txt").read_text().splitlines()
+    assert texts == ["Louvre", "Seine", "Orsay"][: len(texts)]
+    assert [element["text"] for element in json.loads((folder / "output.json").read_bytes())] == texts
+    again = Folder.at(tmp_path)
+    assert again.lock()
+    again.close()
 
 
 async def test_a_file_removed_while_the_run_goes_on_is_written_again(
