@@ -8,12 +8,13 @@ import docker
 import pytest
 
 from shared.bus import Bus
+from shared.service import VERSION
 from tests.containers.engine import engine, fetch_wheels, wheels_for, why_not
 from tests.containers.stack import Stack
 
 SERVICES = ("orchestrator", "gateway", "recorder", "launcher", "local-model")
 PROVIDERS = ("openai", "anthropic", "gemini", "local", "random")
-IMAGES = tuple(f"chorus-{name}" for name in (*SERVICES, *(f"producer-{provider}" for provider in PROVIDERS)))
+IMAGES = tuple(f"chorus-{name}:{VERSION}" for name in (*SERVICES, *(f"producer-{provider}" for provider in PROVIDERS)))
 
 
 def leave_out(reason: str) -> NoReturn:

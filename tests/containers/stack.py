@@ -18,6 +18,7 @@ from services.tester.stack import free_port
 from services.tester.watch import Watched, ask
 from shared.bus import Access, Bus, connect
 from shared.roles import ORCHESTRATOR
+from shared.service import VERSION
 from tests.containers.engine import BASE, PROJECT, bridge_address
 
 UP_SECONDS = 120.0
@@ -40,7 +41,8 @@ class Stack:
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.name,
             "PYTHON_IMAGE": BASE,
-            "NATS_IMAGE": "chorus-launcher",  # it brings the same server, and no registry can be asked for NATS's own image
+            # It brings the same server, and no registry can be asked for NATS's own image.
+            "NATS_IMAGE": f"chorus-launcher:{VERSION}",
             "NATS_LISTEN": f"{self.host}:{self.nats_port}",
             "GATEWAY_LISTEN": f"127.0.0.1:{self.gateway_port}",
             **variables,

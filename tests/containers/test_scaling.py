@@ -9,6 +9,7 @@ import pytest
 from services.tester import invariants
 from services.tester.trial import END_SECONDS, RUN
 from shared.bus import Bus
+from shared.service import VERSION
 from tests.conftest import eventually
 from tests.containers.stack import Stack
 
@@ -52,7 +53,7 @@ def elsewhere(stack: Stack) -> Iterator[None]:
     """A producer in a network of its own, which has the address of the bus and its credentials, and nothing else."""
     network = stack.client.networks.create(f"{stack.name}_elsewhere")
     container = stack.client.containers.run(
-        "chorus-producer-random",
+        f"chorus-producer-random:{VERSION}",
         detach=True,
         read_only=True,
         tmpfs={"/tmp": ""},  # noqa: S108  # a container's own
