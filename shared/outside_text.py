@@ -1,16 +1,19 @@
 """Text that producers and models sent: whether it may be stored, shown to people and put into a prompt.
 
-What passes is one printable line that ends nobody's turn, opens no tag and hides nothing. It may be wrong and it may be rude.
+What passes is one printable line that ends nobody's turn, opens no tag, hides nothing and tells no model what to do. It may be
+wrong and it may be rude.
 Producers check what they send, and the orchestrator checks what it is sent: a producer is not trusted with it.
 """
 
+import json
 import re
 import unicodedata
 from typing import Final, Literal
 
+from shared.instructions import instructs
 from shared.messages import MAX_TEXT
 
-Flaw = Literal["", "too_long", "line_break", "control", "format", "untrimmed", "empty", "prompt_mark", "markup"]
+Flaw = Literal["", "too_long", "line_break", "control", "format", "untrimmed", "empty", "prompt_mark", "markup", "instruction"]
 
 MAX_WORDS: Final = 12
 """Words of an attribute, which is a name or a short noun phrase; what is longer is a sentence."""
@@ -48,7 +51,8 @@ def flaw(text: str, most: int = MAX_TEXT, words: int = MAX_WORDS) -> Flaw:
 
     too_long: more than `most` characters, or than `words` words; line_break: more than one line; control: what moves a cursor,
     ends a string, or has no meaning; format: what cannot be seen; untrimmed: space around it; prompt_mark: the marks that our
-    prompts have around data; markup: tags, fences, marks of chat templates; empty: no letter, number or symbol.
+    prompts have around data; markup: tags, fences, marks of chat templates; instruction: it tells a model what to do; empty: no
+    letter, number or symbol.
     """
     if len(text) > most:
         return "too_long"
@@ -64,7 +68,14 @@ def flaw(text: str, most: int = MAX_TEXT, words: int = MAX_WORDS) -> Flaw:
         return "prompt_mark"
     if _MARKUP.search(text):
         return "markup"
+    if instructs(text):
+        return "instruction"
     return "" if any(unicodedata.category(c)[0] in "LNS" for c in text) else "empty"
+
+
+def quoted(text: str) -> str:
+    """A text as JSON, as it stands in prompts: it cannot end the data around it."""
+    return json.dumps(text, ensure_ascii=False).replace("</", "<\\/")
 
 
 def _unseen(text: str) -> Literal["", "control", "format"]:

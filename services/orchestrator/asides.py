@@ -11,6 +11,7 @@ from services.orchestrator.grey_zone import CAPABLE, SHARE
 from services.orchestrator.prices import dollars
 from services.orchestrator.routing import Route
 from services.orchestrator.run import ADJUDICATE, QUESTION, Run
+from services.orchestrator.steering.avoid import bytes_of
 from services.orchestrator.steering.facets import WANTED, WHOLE
 from shared.messages import Task
 
@@ -45,7 +46,7 @@ class Asides:
         pairs = grey.next_batch()
         if not pairs:
             return None
-        listed = sum(len(f"{p.text}{p.of_text}".encode()) + 16 for p in pairs)
+        listed = sum(bytes_of([p.text, p.of_text]) + 8 for p in pairs)
         for route in routes:
             worst = self._worst(route, listed, most_output(len(pairs)))
             if self._within_share(grey.spent + worst, grey.calls) and not self._run.budget.short_of(worst):
@@ -62,7 +63,7 @@ class Asides:
         if of is None or not run.issued or self._asking("facets"):
             return None
         known = [name for name in run.steering.facets.of if name]
-        listed = sum(len(name.encode()) + 2 for name in (of, *known))
+        listed = bytes_of([of, *known])
         worst = self._worst(routes[0], listed, most_output(WANTED))
         if of == WHOLE and not self._long_enough(worst):
             return None
@@ -85,7 +86,7 @@ class Asides:
         if not sample or self._asking("judge"):
             return None
         texts = {index + 1: run.steering.avoid.text(index) for index in sample}
-        worst = self._worst(routes[0], sum(len(text.encode()) + 8 for text in texts.values()), most_output(len(texts)))
+        worst = self._worst(routes[0], bytes_of(texts.values()) + 8 * len(texts), most_output(len(texts)))
         if not self._within_share(run.aside.spent + worst, run.aside.calls):
             return None
         return self._question(routes[0], worst, len(texts), kind="judge", sample=texts)

@@ -8,8 +8,8 @@ from services.orchestrator.prices import Tokens, dollars, missing_line
 from services.orchestrator.producers import Producers
 from services.orchestrator.routing import Route, Router, parse
 from services.orchestrator.run import Run
-from services.orchestrator.steering import Ask, Offer
-from services.orchestrator.steering.avoid import MAX_BYTES, MAX_TOKENS
+from services.orchestrator.steering import Offer
+from services.orchestrator.steering.avoid import MAX_BYTES, MAX_TOKENS, bytes_of
 from shared.messages import MAX_FACET, Task, Usage
 
 PROMPT_BYTES = 2048
@@ -253,7 +253,7 @@ class Dispatch:
 
     def _task(self, route: Route, size: int) -> Task:
         run, ask = self._run, self._run.steering.ask(self._key(route))
-        worst = self._worst_of(route, len(ask.facet.encode()) + _listed_bytes(ask), most_output(size))
+        worst = self._worst_of(route, bytes_of([ask.facet, *ask.avoid]), most_output(size))
         return Task(
             id=f"{run.id}-{run.issued}",
             run=run.id,
@@ -271,7 +271,3 @@ class Dispatch:
             reserved_usd=dollars(worst.usd),
             reserved_tokens=worst.tokens,
         )
-
-
-def _listed_bytes(ask: Ask) -> int:
-    return sum(len(name.encode()) + 2 for name in ask.avoid)

@@ -1,11 +1,15 @@
-"""The prompts: text files in `prompts/`, filled with a task. Every prompt carries what the other producers found."""
+"""The prompts: text files in `prompts/`, filled with a task. Every prompt carries what the other producers found.
+
+What others found is data to a prompt: JSON between marks that it cannot hold. What the model is to do comes after it.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 
-from shared.messages import Kind, Task
+from shared.messages import MAX_FACET, Kind, Task
+from shared.outside_text import DATA_BEGIN, DATA_END, flaw, quoted
 
 FILES: dict[Kind, str] = {"list": "chat", "adjudicate": "adjudicate", "facets": "facets", "judge": "judge"}
 """How the names of the files begin that a prompt is made of."""
@@ -13,38 +17,51 @@ FILES: dict[Kind, str] = {"list": "chat", "adjudicate": "adjudicate", "facets": 
 
 @cache
 def _template(name: str) -> str:
-    return (files("services.producer") / "prompts" / name).read_text(encoding="utf-8")
+    return (files("services.producer") / "prompts" / name).read_text(encoding="utf-8").strip()
 
 
 def chat(task: Task, *, as_json: bool = False) -> str:
     """The prompt for a model that follows instructions, and is given a schema besides or has to write lines."""
-    form = _template(f"{FILES[task.kind]}_{'json' if as_json else 'lines'}.txt").strip()
+    stem = FILES[task.kind]
+    form = _template(f"{stem}_{'json' if as_json else 'lines'}.txt")
+    parts = [_template(f"{stem}.txt").format(topic=task.topic)]
+    if task.kind == "list" and task.tail:
+        parts.append(_template("chat_tail.txt"))
+    if data := list(_data(task)):
+        parts.append(_template("data.txt").format(begin=DATA_BEGIN, data="\n".join(data), end=DATA_END))
+    rules = [_template(f"{stem}_facet.txt")] if task.kind == "list" and _facet(task) else []
+    if task.kind in ("list", "facets") and _plain(task.avoid):
+        rules.append(_template(f"{stem}_avoid.txt"))
+    what = "the part of the topic that the data names" if _facet(task) else "it"
+    ask = _template(f"{stem}_ask.txt").format(count=task.count, what=what, form=form)
+    return "\n\n".join([*parts, "\n".join([ask, *rules])])
+
+
+def _data(task: Task) -> Iterable[str]:
+    """The lines of what others wrote. A text that has a flaw is left out; the numbers of the rest stay."""
     if task.kind == "adjudicate":
-        pairs = "\n".join(f"{number}. {pair.text} | {pair.of_text}" for number, pair in enumerate(task.pairs, start=1))
-        return _template("adjudicate.txt").format(topic=task.topic, pairs=pairs, form=form).strip()
-    if task.kind == "judge":
-        items = "\n".join(f"{number}. {text}" for number, text in enumerate(task.sample.values(), start=1))
-        return _template("judge.txt").format(topic=task.topic, items=items, form=form).strip()
-    return _facets(task, form) if task.kind == "facets" else _list(task, form)
+        for number, pair in enumerate(task.pairs, start=1):
+            if not (flaw(pair.text) or flaw(pair.of_text)):
+                yield f"[{number}, {quoted(pair.text)}, {quoted(pair.of_text)}]"
+    elif task.kind == "judge":
+        for number, text in enumerate(task.sample.values(), start=1):
+            if not flaw(text):
+                yield f"[{number}, {quoted(text)}]"
+    else:
+        if facet := _facet(task):
+            yield f'{{"part of the topic": {quoted(facet)}}}'
+        if avoid := _plain(task.avoid):
+            name = "on the list already" if task.kind == "list" else "parts already"
+            yield f'{{"{name}": [{",".join(map(quoted, avoid))}]}}'
 
 
-def _list(task: Task, form: str) -> str:
-    parts = [_template("chat.txt").format(topic=task.topic, count=task.count, form=form).strip()]
-    if task.facet:
-        parts.append(_template("chat_facet.txt").format(facet=task.facet).strip())
-    if task.tail:
-        parts.append(_template("chat_tail.txt").strip())
-    if task.avoid:
-        parts.append(_template("chat_avoid.txt").format(avoid="\n".join(task.avoid)).strip())
-    return "\n\n".join(parts)
+def _facet(task: Task) -> str:
+    """The part of the topic to keep to; a user's own may be one of many words."""
+    return "" if flaw(task.facet, MAX_FACET, words=MAX_FACET) else task.facet
 
 
-def _facets(task: Task, form: str) -> str:
-    what = f"this part of it: {task.facet}" if task.facet else "it"
-    parts = [_template("facets.txt").format(topic=task.topic, count=task.count, what=what, form=form).strip()]
-    if task.avoid:
-        parts.append(_template("facets_avoid.txt").format(avoid="\n".join(task.avoid)).strip())
-    return "\n\n".join(parts)
+def _plain(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if not flaw(text)]
 
 
 @cache
@@ -52,20 +69,22 @@ def version(provider: str, kind: Kind) -> str:
     """The hash of the files that a prompt is made of; empty for the random provider, which reads none."""
     if provider == "random":
         return ""
-    stem = "completion" if provider == "local" else FILES[kind]
-    names = sorted(f.name for f in (files("services.producer") / "prompts").iterdir() if f.name.startswith(stem))
+    stems = ("completion",) if provider == "local" else (FILES[kind], "data")
+    names = sorted(f.name for f in (files("services.producer") / "prompts").iterdir() if f.name.startswith(stems))
     return hashlib.sha256("\n".join(f"{name}\n{_template(name)}" for name in names).encode()).hexdigest()[:12]
 
 
 def completion(task: Task, listed: Sequence[str], max_tokens: int) -> str:
     """The few-shot prompt for a small model that continues text: two lists as examples, then this one as far as it goes.
 
-    Of `listed` it holds as much as fits into `max_tokens`. The form is the chat template of the model in `local_model`.
+    Of `listed` it holds as much as fits into `max_tokens`, as lines that the model wrote itself: it follows no instructions, so
+    that it would not know data from them, and what has a flaw is left out. The form is the chat template of `local_model`.
     """
-    topic = f"{task.topic}, {task.facet}" if task.facet else task.topic
-    prompt = _template("completion.txt").format(topic=topic.replace("<|", "< |"))  # a topic must not end its turn
+    facet = _facet(task)
+    topic = f"{task.topic}, {facet}" if facet else task.topic
+    prompt = _template("completion.txt").format(topic=topic.replace("<|", "< |")) + "\n"  # a topic must not end its turn
     left = max_tokens - tokens(prompt)
-    for text in listed:
+    for text in _plain(listed):
         line = f"- {text}\n"
         left -= tokens(line)
         if left < 0:

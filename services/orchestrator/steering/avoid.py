@@ -5,7 +5,9 @@ better told of what was proposed within that facet (`tests/bench/zipf` measures 
 """
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+
+from shared.outside_text import quoted
 
 MAX_TOKENS = 600
 """Of an avoid list. Longer ones cost more than they bring: the head of the ranking is what models repeat."""
@@ -22,10 +24,16 @@ fast."""
 
 
 def tokens_of(text: str) -> int:
-    """At most about how many tokens a name takes in a prompt, its line break included."""
+    """At most about how many tokens a name takes in a prompt, with what stands around it."""
+    text = quoted(text)[1:-1]
     other = sum(len(c.encode("utf-8", "replace")) for c in text if not c.isascii())
     letters = sum(c.isascii() for c in text)
     return -(-letters // CHARACTERS_PER_TOKEN) + other // 2 + 1
+
+
+def bytes_of(texts: Iterable[str]) -> int:
+    """How many bytes texts take in a prompt, with what stands around them."""
+    return sum(len(quoted(text).encode()) + 2 for text in texts)
 
 
 class _Ranking:

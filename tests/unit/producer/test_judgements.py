@@ -45,8 +45,8 @@ def test_the_prompt_holds_every_pair_and_the_topic() -> None:
     task = Task(id="t", run="r", provider="openai", topic="Paris {x}", ordinal=0, kind="adjudicate", pairs=PAIRS)
     for as_json in (True, False):
         prompt = chat(task, as_json=as_json)
-        assert "1. The Louvre | Louvre Museum" in prompt
-        assert "3. Seine | River Seine" in prompt
+        assert '[1, "The Louvre", "Louvre Museum"]' in prompt
+        assert '[3, "Seine", "River Seine"]' in prompt
         assert "Paris {x}" in prompt
         assert "1 same" in prompt
 
