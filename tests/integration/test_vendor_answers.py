@@ -28,7 +28,7 @@ async def test_pairs_are_judged_and_nothing_becomes_a_candidate(bus: Bus, server
     async with producing(bus, vendor):
         await give(bus, a_task(provider, kind="adjudicate", pairs=PAIRS))
         (usage,) = await reported(bus, provider)
-    assert "The Louvre | Louvre Museum" in server.ledger.of(provider)[0].prompt
+    assert '"The Louvre", "Louvre Museum"' in server.ledger.of(provider)[0].prompt
     assert (usage.outcome, usage.candidates, usage.error, usage.estimated) == ("ok", 0, "", False)
     assert usage.judgements == [Judgement(ordinal=7, same=True), Judgement(ordinal=9, same=False)]
     assert not await texts(bus, provider)
