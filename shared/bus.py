@@ -172,6 +172,11 @@ class Bus:
         created = info.created.isoformat() if info.created else ""
         return StreamHead(subjects.key_token(created)[:12], info.state.first_seq, info.state.last_seq)
 
+    async def subjects_of(self, stream: str) -> list[str]:
+        """The subjects that a stream takes, which may be more than this version knows. Raises Missing or Unavailable."""
+        with translated(self.client.denied, f"$JS.API.STREAM.INFO.{stream}"):
+            return (await self._js.stream_info(stream)).config.subjects or []
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of a stream on a subject (wildcards allowed), or None."""
         try:

@@ -1,7 +1,6 @@
 """The files of all runs in one output folder, as far as one log (one epoch of RESULTS) tells of them."""
 
 import time
-from typing import TypeVar
 
 import structlog
 
@@ -19,7 +18,18 @@ CURSOR_SECONDS = 5.0
 
 log = structlog.get_logger()
 
-EntryT = TypeVar("EntryT", Started, Accepted, Duplicate, Settled, Finished)
+Entry = Started | Accepted | Duplicate | Settled | Finished
+
+KINDS: dict[str, type[Entry]] = {
+    "started": Started,
+    "accepted": Accepted,
+    "duplicate": Duplicate,
+    "settled": Settled,
+    "finished": Finished,
+}
+
+OF_NO_FILE = frozenset(("issued", "spent", "epoch"))
+"""Kinds of entries that no file of a run tells of: its calls, which the last entry sums up, and who wrote the log."""
 
 
 class Archive:
@@ -35,6 +45,10 @@ class Archive:
         self._active: dict[str, Recording] = {}
         self._begun: dict[str, int] = {}
         """Where the active runs' first entries stand."""
+        self._unreadable: dict[str, int] = {}
+        """Where the first entries stand that could not be read, of runs of which nothing else came yet."""
+        self._unknown: set[str] = set()
+        """Kinds of entries of a newer version that came by."""
         self._complete: set[str] = set()
         """Runs whose files were complete before; until their last entry has passed."""
         self.sequence = self._cursor.sequence if self._cursor else 0
@@ -44,7 +58,9 @@ class Archive:
         """Write what the next entries say, then what is due. Raises OSError."""
         for stored in batch:
             kind, run = subjects.decision(stored.subject)
-            if run not in self._complete or kind == "finished":
+            if kind not in KINDS:
+                self._pass_over(stored, kind)
+            elif run not in self._complete or kind == "finished":
                 self._take(stored, kind, run)
             self.sequence = stored.sequence
         for recording in self._active.values():
@@ -68,18 +84,31 @@ class Archive:
 
     # ---- entries -----------------------------------------------------------------------------------------------
 
+    def _pass_over(self, stored: Stored, kind: str) -> None:
+        if kind in OF_NO_FILE or kind in self._unknown:
+            return
+        self._unknown.add(kind)
+        log.warning(
+            "recorder.unknown_kind", subject=stored.subject, sequence=stored.sequence, hint="of a newer version; passed over"
+        )
+
     def _take(self, stored: Stored, kind: str, run: str) -> None:
-        if kind == "started":
-            self._begin(stored, run)
+        entry = _read(stored, kind, run)
+        if isinstance(entry, Started):
+            self._begin(entry.run, stored.sequence, entry)
+        elif kind == "started":
+            self._unreadable[run] = stored.sequence
         elif run in self._complete:
             self._complete.remove(run)
+        elif entry and run in self._unreadable:  # a run whose first entry cannot be read is recorded all the same
+            self._begin(run, self._unreadable.pop(run), None)
+            self._take(stored, kind, run)
         elif recording := self._active.get(run):
-            self._continue(recording, stored, kind)
-        else:
+            self._continue(recording, stored, entry)
+        elif entry:
             log.error("recorder.stray_entry", subject=stored.subject, sequence=stored.sequence, hint="its run has not begun")
 
-    def _begin(self, stored: Stored, run: str) -> None:
-        started = _read(Started, stored, run)  # a run whose first entry cannot be read is recorded all the same
+    def _begin(self, run: str, sequence: int, started: Started | None) -> None:
         begun = started.at if started else ""
         folder, standing = find_place(
             self.root, started.spec.topic if started else "", run, self._epoch, begun, exactly=self._exactly
@@ -93,24 +122,25 @@ class Archive:
         except OSError:
             folder.close()
             raise
-        self._begun[run] = stored.sequence
+        self._begun[run] = sequence
         if standing != "ours":
             recording.begin()
         log.info("recording.started" if standing == "free" else "recording.resumed", run=run, folder=str(folder.path))
 
-    def _continue(self, recording: Recording, stored: Stored, kind: str) -> None:
-        if kind == "accepted" and (accepted := _read(Accepted, stored, recording.run)):
-            recording.accept(stored, accepted)
-        elif kind == "duplicate" and (duplicate := _read(Duplicate, stored, recording.run)):
-            recording.absorb(duplicate)
-        elif kind == "settled" and (settled := _read(Settled, stored, recording.run)):
-            recording.settle(settled)
-        elif kind == "finished" and (finished := _read(Finished, stored, recording.run)):
-            recording.finish(finished)
-            recording.folder.close()
-            del self._active[recording.run], self._begun[recording.run]
-        else:
-            recording.skip()
+    def _continue(self, recording: Recording, stored: Stored, entry: Entry | None) -> None:
+        match entry:
+            case Accepted():
+                recording.accept(stored, entry)
+            case Duplicate():
+                recording.absorb(entry)
+            case Settled():
+                recording.settle(entry)
+            case Finished():
+                recording.finish(entry)
+                recording.folder.close()
+                del self._active[recording.run], self._begun[recording.run]
+            case _:
+                recording.skip()
 
     # ---- cursor ------------------------------------------------------------------------------------------------
 
@@ -124,14 +154,17 @@ class Archive:
             self._cursor = reached
 
 
-def _read(kind: type[EntryT], stored: Stored, run: str) -> EntryT | None:
-    """The message, or None if it is malformed or not of the run that its subject names."""
+def _read(stored: Stored, kind: str, run: str) -> Entry | None:
+    """The entry, or None if it is malformed, not of the run that its subject names, or none at all.
+
+    The server stores its answer to any request as an entry, if the request asks for it on an entry's subject.
+    """
     try:
-        message = decode(kind, stored.data)
-        if message.run != run:
-            raise Malformed(f"{kind.__name__}: it says it is of run {message.run}")
+        entry = decode(KINDS[kind], stored.data)
+        if entry.run != run:
+            raise Malformed(f"{kind}: it says it is of run {entry.run}")
     except Malformed as error:
         metrics.MALFORMED.add()
         log.warning("recorder.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
         return None
-    return message
+    return entry

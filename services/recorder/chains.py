@@ -1,7 +1,5 @@
 """Whether the entries of a log are all there: ordinals without a gap, and digests that follow from the texts."""
 
-import contextlib
-
 from msgspec import Struct
 
 from shared import subjects
@@ -16,10 +14,21 @@ class Chain(Struct):
     digest: str = ""
 
 
-class _Begun(Struct):
-    """Of a run's first entry, when that was: no other run of the same id has begun then."""
+class _Entry(Struct):
+    """What any entry says; of a run's first one also when that was: no other run of the same id has begun then."""
 
+    run: str
     at: str = ""
+
+
+KINDS: dict[str, type[Accepted | Finished | _Entry]] = {
+    "started": _Entry,
+    "accepted": Accepted,
+    "duplicate": _Entry,
+    "settled": _Entry,
+    "finished": Finished,
+}
+"""Those of a chain; all others stand beside it."""
 
 
 class Chains:
@@ -31,27 +40,34 @@ class Chains:
         """When the runs began; without those whose first entry is missing or cannot be read."""
         self.ended: dict[str, Chain] = {}
         """The runs whose last entry has passed, as that entry has it."""
+        self.unreadable = 0
+        """Entries that could not be read. They break no chain: if one was a link of it, the next one shows that."""
 
     def follow(self, stored: Stored) -> str:
         """Take in the next entry; returns in words what is missing before it or wrong with it, or nothing."""
         kind, run = subjects.decision(stored.subject)
-        if kind == "epoch":
+        if kind not in KINDS:
             return ""
-        problem = "" if run in self.runs or kind == "started" else "its first entry is missing"
         if kind == "started":
-            with contextlib.suppress(Malformed):
-                self.begun[run] = decode(_Begun, stored.data).at
-        chain = self.runs.setdefault(run, Chain())
+            self.runs.setdefault(run, Chain())
         try:
-            if kind == "accepted":
-                problem = _accept(chain, decode(Accepted, stored.data)) or problem
-            elif kind == "finished":
-                finished = decode(Finished, stored.data)
-                self.ended[run] = Chain(finished.accepted, finished.digest)
+            entry = decode(KINDS[kind], stored.data)
+            if entry.run != run:
+                raise Malformed(f"{kind}: it says it is of run {entry.run}")
+        except Malformed:
+            self.unreadable += 1
+            return ""
+        problem = "" if run in self.runs else "its first entry is missing"
+        chain = self.runs.setdefault(run, Chain())
+        match entry:
+            case Accepted():
+                return _accept(chain, entry) or problem
+            case Finished():
+                self.ended[run] = Chain(entry.accepted, entry.digest)
                 if self.ended[run] != chain:
-                    problem = problem or f"it ended with {finished.accepted} attributes, and {chain.ordinal} lead up to it"
-        except Malformed as error:
-            problem = f"an entry cannot be read ({error})"
+                    return problem or f"it ended with {entry.accepted} attributes, and {chain.ordinal} lead up to it"
+            case _ if kind == "started":
+                self.begun[run] = entry.at
         return problem
 
     def open(self) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from services.recorder import log_copy, run_files
 from services.recorder.chains import Chain, Chains
 from services.recorder.folder import Folder
 from services.recorder.log_copy import Kept
-from services.recorder.recorder import RESULTS, WHOLE_LOG
+from services.recorder.recorder import RESULTS
 from shared import streams, subjects
 from shared.bus import Bus, Missing, Stored, StreamHead, bucket_stream
 
@@ -85,6 +85,10 @@ class Comparison(Struct):
         found += [f"Run {run} has ended, as its files say, but its end is missing." for run in self.unended[:MOST_SENTENCES]]
         if self.copy_damaged:
             found.append(f"The second copy of the log is damaged in {self.copy_damaged} lines.")
+        if self.chains.unreadable:
+            found.append(
+                f"The log holds {self.chains.unreadable} entries that are none or cannot be read; they are passed over."
+            )
         found += [f"In run {run}, {problem}." for run, problem in list(self.broken.items())[:MOST_SENTENCES]]
         return found
 
@@ -134,7 +138,7 @@ async def compare(bus: Bus, folder: Folder) -> Comparison:
     store = (await bus.head(bucket_stream(streams.RUNS.bucket))).epoch
     found = Comparison(store, await head_of_log(bus), files)
     if found.head:
-        await _compare(found, CopyReader(folder, found.own), bus.history(RESULTS, WHOLE_LOG))
+        await _compare(found, CopyReader(folder, found.own), bus.history(RESULTS, [subjects.EVERYTHING]))
     found.unended = [run for run, begun in found.chains.open() if (run, begun) in files]
     for name in log_copy.names(folder):
         named = log_copy.store_of(folder, name)
@@ -180,5 +184,5 @@ def _widen(gaps: list[Gap], kept: Stored, chains: Chains) -> None:
     gaps[-1].last = kept.sequence
     kind, run = subjects.decision(kept.subject)
     if kind != "epoch":
-        ordinal = chains.runs[run].ordinal if kind == "accepted" else 0
+        ordinal = chains.runs.get(run, Chain()).ordinal if kind == "accepted" else 0
         gaps[-1].runs[run] = gaps[-1].runs.get(run) or ordinal

@@ -10,12 +10,15 @@ from services.recorder.chains import Chains
 from services.recorder.comparison import Comparison, CopyReader, side_by_side
 from services.recorder.folder import Folder
 from services.recorder.log_copy import LogCopy
-from shared import subjects
+from shared import streams, subjects
 from shared.bus import Stored, encode
 from shared.streams import MAX_BATCH
 
 DROPPED = ".dropped"
 """Begins the names of files that keep what did not fit into the log that was rebuilt."""
+
+TAKEN = frozenset(subject.split(".")[1] for subject in streams.RESULTS.subjects or ())
+"""Kinds of entries that the log made anew takes."""
 
 log = structlog.get_logger()
 
@@ -32,6 +35,7 @@ class Merged:
         self._seen: set[bytes] = set()
         self._chains = Chains()
         self._cut: dict[str, str] = {}
+        self._unknown: set[str] = set()
         self._lines: list[Stored] = []
         self._end = 0
 
@@ -68,8 +72,7 @@ class Merged:
         token = hashlib.blake2b(stored.subject.encode("utf-8", "surrogateescape"), digest_size=16).digest()
         if token in self._seen:
             return
-        _, run = subjects.decision(stored.subject)
-        if run in self._cut or not self._fits(stored, run):
+        if not self._belongs(stored):
             self._dropped.append(stored)
             return
         self._seen.add(token)
@@ -78,11 +81,23 @@ class Merged:
         if len(self._lines) >= MAX_BATCH:
             self._flush()
 
-    def _fits(self, stored: Stored, run: str) -> bool:
-        """Whether an entry may stand here. A run that goes on must be whole: what it lacks is decided again."""
+    def _belongs(self, stored: Stored) -> bool:
+        """Whether an entry may stand here. A run that goes on must be whole: what it lacks is decided again.
+
+        What was issued stays: without an entry that it is spent, it is counted from its report again, or at its worst.
+        """
+        kind, run = subjects.decision(stored.subject)
+        if kind not in TAKEN:
+            if kind not in self._unknown:
+                self._unknown.add(kind)
+                log.error("repair.unknown_kind", subject=stored.subject, hint="of a newer version; repair with that")
+            return False
+        if run in self._cut:
+            return kind == "issued"
+        unreadable = self._chains.unreadable
         problem = self._chains.follow(stored)
-        if not problem:
-            return True
+        if not problem:  # what stands in the place of a run's end, and is none, would keep it from ending for ever
+            return kind != "finished" or self._chains.unreadable == unreadable
         ended = self._has_ended(run)
         log.error("repair.run_has_a_hole", run=run, sequence=stored.sequence, problem=problem, ended=ended)
         if ended:

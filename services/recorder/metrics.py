@@ -34,6 +34,6 @@ def _age(stored: Stored) -> float:
     """Seconds since an entry was made, by this machine's clock."""
     try:
         made = datetime.fromisoformat(decode(_Dated, stored.data).at)
-    except (Malformed, ValueError):
+        return max(0.0, (datetime.now(UTC) - made.astimezone(UTC)).total_seconds())
+    except (Malformed, ValueError, OverflowError):
         return 0.0
-    return max(0.0, (datetime.now(UTC) - made.astimezone(UTC)).total_seconds())

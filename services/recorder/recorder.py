@@ -24,15 +24,6 @@ RETRY_SECONDS = 5.0
 
 RESULTS = streams.RESULTS.name or ""
 
-ALL_DECISIONS = [
-    subjects.ALL_STARTED,
-    subjects.ALL_ACCEPTED,
-    subjects.ALL_DUPLICATES,
-    subjects.ALL_SETTLED,
-    subjects.ALL_FINISHED,
-]
-WHOLE_LOG = [*ALL_DECISIONS, subjects.ALL_EPOCHS]
-
 log = structlog.get_logger()
 
 P = ParamSpec("P")
@@ -50,7 +41,7 @@ class Recorder:
         self._bus = bus
         self._output = output
         self._one_run_exactly = exactly if only_run else None
-        self._subjects = subjects.decisions_of_run(only_run) if only_run else WHOLE_LOG
+        self._only_run = only_run
         self._waits_for_copy = False
         """Whether somebody else, such as a repair, has the second copy."""
 
@@ -78,7 +69,9 @@ class Recorder:
         async with self._archive(head) as archive:
             copy = await self._copy(archive.root, head)
             after = archive.sequence if copy is None else min(archive.sequence, max(0, copy.sequence - 1))
-            async with contextlib.aclosing(self._bus.follow(RESULTS, self._subjects, after=after)) as batches:
+            # As the server has it: a newer version's log has kinds of entries that the copy must hold too.
+            wanted = subjects.decisions_of_run(self._only_run) if self._only_run else await self._bus.subjects_of(RESULTS)
+            async with contextlib.aclosing(self._bus.follow(RESULTS, wanted, after=after)) as batches:
                 async for read in batches:
                     if copy is not None:
                         copy = await _in_thread(_append, copy, read)

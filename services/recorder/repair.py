@@ -12,8 +12,8 @@ from services.recorder import cursor, log_copy, run_files
 from services.recorder.comparison import Comparison, CopyReader, compare, head_of_log
 from services.recorder.folder import Folder
 from services.recorder.merged import DROPPED, Merged
-from services.recorder.recorder import RESULTS, WHOLE_LOG
-from shared import streams
+from services.recorder.recorder import RESULTS
+from shared import streams, subjects
 from shared.bus import Bus, Entry, Missing, Unavailable, bucket_stream
 from shared.streams import MAX_BATCH
 
@@ -128,7 +128,7 @@ async def _rebuild(bus: Bus, folder: Folder, found: Comparison) -> tuple[int, in
         merged.take(CopyReader(folder, name))
     if found.head:
         copy = CopyReader(folder, found.own)
-        await merged.take_both(iter(copy), bus.history(RESULTS, WHOLE_LOG))
+        await merged.take_both(iter(copy), bus.history(RESULTS, [subjects.EVERYTHING]))
     entries, dropped = merged.finish()
     folder.rename(UNFINISHED, REBUILD)
     folder.sync()

@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.recorder import log_copy
+from services.recorder.comparison import compare
 from services.recorder.folder import Folder
 from services.recorder.recorder import Recorder
 from shared import streams, subjects
@@ -25,6 +26,9 @@ from shared.messages import Accepted, Epoch
 from shared.service import end
 from tests.conftest import NatsServer, eventually
 from tests.unit.recorder.log_entries import RunLog
+
+ANSWER = b'{"type":"io.nats.jetstream.api.'
+"""Begins the answers of the server, which a request can have stored as entries."""
 
 FILES = {"output.txt", "output.json", "output.jsonl", "metadata.json"}
 
@@ -87,7 +91,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 async def assert_agrees_with_the_bus(folder: Path, bus: Bus, log: RunLog) -> None:
     """The files of an ended run hold what the log holds, and nothing twice."""
     batches = bus.history("RESULTS", [f"attributes.accepted.{log.run}.*"])
-    stored = [(s.sequence, decode(Accepted, s.data).text) async for batch in batches for s in batch]
+    entries = [stored async for batch in batches for stored in batch if not stored.data.startswith(ANSWER)]
+    stored = [(s.sequence, decode(Accepted, s.data).text) for s in entries]
     texts = [text for _, text in stored]
     head = await bus.head("RESULTS")
     metadata = json.loads((folder / "metadata.json").read_bytes())
@@ -246,6 +251,35 @@ async def test_a_log_made_anew_is_read_from_its_beginning(bus: Bus, tmp_path: Pa
     await assert_agrees_with_the_bus(tmp_path / "paris-attractions-new", bus, new)
     assert contents(tmp_path / "paris-attractions-old") == before
     assert (tmp_path / "paris-attractions-unfinished" / "output.txt").read_text() == "Louvre\n"
+
+
+async def test_the_copy_holds_what_is_no_entry_and_what_a_newer_version_writes(bus: Bus, tmp_path: Path) -> None:
+    """The server stores its answers where requests tell it to; a newer log has kinds of entries that this version lacks."""
+    taken = await bus.subjects_of("RESULTS")
+    await bus.client.jetstream().update_stream(streams.RESULTS.evolve(subjects=[*taken, "attributes.novel.>"]))
+    log = long_run(40)
+    with capture_logs() as logs:
+        async with recording(bus, tmp_path):
+            await publish(bus, log.entries)
+            for kind in ("settled.r1.7", "accepted.r1.none", "started.no-run", "finished.no-run", "duplicate.no-run.c1"):
+                await bus.client.publish("$JS.API.STREAM.INFO.NONE", b"", reply=f"attributes.{kind}")
+            for number in range(3):
+                await bus.client.jetstream().publish(f"attributes.novel.r1.{number}", b'{"run":"r1"}')
+            await publish(bus, log.finish().entries[-1:])
+            await eventually(lambda: ended(tmp_path / "paris-attractions-r1"))
+            head = await bus.head("RESULTS")
+            await eventually(lambda: lines(tmp_path / log_copy.name_of(head.epoch)) == head.last + 1)
+
+    root = Folder.at(tmp_path)
+    kept = log_copy.read(root, log_copy.name_of(head.epoch), root.size(log_copy.name_of(head.epoch)))
+    assert [line.stored for line in kept] == [s async for batch in bus.history("RESULTS", [">"]) for s in batch]
+    found = await compare(bus, root)
+    root.close()
+    assert head.last == len(log.entries) + 8
+    assert (found.log_damaged, found.copy_damaged, found.broken) == (False, 0, {})
+    assert found.sentences() == ["The log holds 5 entries that are none or cannot be read; they are passed over."]
+    assert sum(entry["event"] == "recorder.unknown_kind" for entry in logs) == 1
+    await assert_agrees_with_the_bus(tmp_path / "paris-attractions-r1", bus, log)
 
 
 # ---- what befalls the disk ---------------------------------------------------------------------------------------

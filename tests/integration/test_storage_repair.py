@@ -139,6 +139,31 @@ async def test_a_lost_log_is_written_anew(recorded: Recorded) -> None:
     await recorded.assert_whole()
 
 
+async def test_what_is_no_entry_cuts_no_run_and_keeps_none_from_its_end(bus: Bus, tmp_path: Path) -> None:
+    """Of what is not whole, a run that goes on keeps only the beginning; what somebody else had stored is no hole."""
+    recorded = Recorded(bus, tmp_path / "output")
+    beginning = recorded.open.entries[:20]
+    await publish(bus, beginning)
+    for end in ("accepted.open.none", "settled.open.1", "finished.open", "accepted.never-begun.none"):
+        await bus.client.publish("$JS.API.STREAM.INFO.NONE", b"", reply=f"attributes.{end}")
+    await bus.client.flush()
+    await publish(bus, recorded.open.entries[20:])
+    async with recording(bus, recorded.output):
+        await eventually(lambda: lines(recorded.output / "paris-attractions-open" / "output.txt") == 40)
+    before = await whole_log(bus)
+    await bus.client.jetstream().delete_stream(RESULTS)
+    said = await recorded.repaired()
+
+    assert said[-1] == "1 entries did not fit into it; they are kept in .dropped-*.jsonl."
+    log = await whole_log(bus)
+    assert [s.subject for s in log] == [s.subject for s in before if s.subject != "attributes.finished.open"]
+    assert [s.data for s in log] == [s.data for s in before if s.subject != "attributes.finished.open"]
+    await publish(bus, recorded.open.finish().entries[-1:])
+    async with recording(bus, recorded.output):
+        await eventually(lambda: ended(recorded.output / "paris-attractions-open"), 20)
+    await assert_agrees_with_the_bus(recorded.output / "paris-attractions-open", bus, recorded.open)
+
+
 async def test_the_log_of_another_store_is_not_mixed_in(recorded: Recorded, tmp_path: Path) -> None:
     """An empty NATS beside the files of an earlier one is no damage."""
     other = NatsServer(tmp_path / "other")

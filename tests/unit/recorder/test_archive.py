@@ -512,6 +512,68 @@ def test_an_entry_of_a_run_that_never_began_is_told(opened: OpenArchive, tmp_pat
     assert [entry["event"] for entry in logs] == ["recorder.stray_entry"]
 
 
+def odd(log: RunLog, *about: tuple[str, bytes]) -> list[Stored]:
+    """Messages of the log that are no entries of the run's chain, by the end of their subjects."""
+    return [Stored(500 + n, f"attributes.{end}", data, "") for n, (end, data) in enumerate(about)]
+
+
+def test_entries_that_no_file_tells_of_are_passed_over_wherever_they_stand(opened: OpenArchive, tmp_path: Path) -> None:
+    """What calls cost, and what a newer version writes: the first of each kind that is not known is said."""
+    log = whole_run()
+    started, *rest = log.stored()
+    run = log.run.encode()
+    others = odd(
+        log,
+        (f"issued.{log.run}.t1", b'{"run":"%s","task":{}}' % run),
+        (f"spent.{log.run}.t1", b'{"run":"%s","task":"t1","cost":5}' % run),
+        (f"novel.{log.run}", b"{}"),
+        (f"novel.{log.run}.x.y", b""),
+        ("other.strange", b"\x00"),
+        ("issued.never-begun.t1", b"{}"),
+    )
+    archive = opened()
+    with capture_logs() as logs:
+        archive.take([*others, started, *others, *rest, *others])
+        archive.take(others)
+
+    assert_complete(tmp_path / "output" / PLACE, log)
+    assert metadata(tmp_path / "output" / PLACE)["malformed"] == 0
+    assert [path.name for path in (tmp_path / "output").iterdir() if path.is_dir()] == [PLACE]
+    told = [(entry["event"], entry["subject"]) for entry in logs if entry["log_level"] != "info"]
+    assert told == [
+        ("recorder.unknown_kind", f"attributes.novel.{log.run}"),
+        ("recorder.unknown_kind", "attributes.other.strange"),
+    ]
+
+
+ANSWER = b'{"stream":"REPORTS_random","seq":3}'
+"""The server's to who published something: it is stored where the request says, also on an entry's subject."""
+
+
+@pytest.mark.parametrize("kind", ["started", "accepted", "duplicate", "settled", "finished"])
+@pytest.mark.parametrize("run", ["never-begun", "a/b", "..", "\u202e", "x" * 200])
+def test_what_is_no_entry_begins_no_run_and_leads_nowhere(opened: OpenArchive, tmp_path: Path, kind: str, run: str) -> None:
+    log = whole_run()
+    entries = log.stored()
+    none = odd(log, (f"{kind}.{run}", ANSWER), (f"{kind}.{run}.x", ANSWER))
+    with capture_logs() as logs:
+        opened().take([*none, *entries[:3], *none, *entries[3:], *none])
+
+    assert_complete(tmp_path / "output" / PLACE, log)
+    assert [path.name for path in (tmp_path / "output").iterdir() if path.is_dir()] == [PLACE]
+    assert {entry["event"] for entry in logs if entry["log_level"] != "info"} == {"recorder.malformed"}
+
+
+def test_what_is_no_entry_is_counted_with_its_run(opened: OpenArchive, tmp_path: Path) -> None:
+    log = whole_run()
+    none = odd(log, (f"accepted.{log.run}.x", ANSWER), (f"settled.{log.run}.1", ANSWER), (f"duplicate.{log.run}.y", ANSWER))
+    started, *rest = log.stored()
+    opened().take([started, *none, *rest])
+
+    assert_complete(tmp_path / "output" / PLACE, log)
+    assert metadata(tmp_path / "output" / PLACE)["malformed"] == 3
+
+
 class RefusingDisk:
     """Stands for the os module and refuses one system call that needs the disk, the n-th."""
 
