@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from services.gateway.settings import GatewaySettings
+from services.orchestrator.ceilings import Ceilings
 from shared.providers import KEYLESS, PROVIDERS
+from shared.service import Settings
 
 PROJECT = Path(__file__).parents[3]
 
@@ -88,3 +92,12 @@ def test_nothing_is_open_beyond_this_machine_unless_it_is_said() -> None:
         "nats": ["${NATS_LISTEN:-127.0.0.1:4222}:4222"],
         "gateway": ["${GATEWAY_LISTEN:-127.0.0.1:8080}:8080"],
     }
+
+
+@pytest.mark.parametrize(("service", "settings"), [("orchestrator", Ceilings), ("gateway", GatewaySettings)])
+def test_what_an_operator_may_bound_or_name_reaches_its_container(service: str, settings: type[Settings]) -> None:
+    common = {field.name for field in msgspec.structs.fields(Settings)}
+    own = {field.name.upper() for field in msgspec.structs.fields(settings) if field.name not in common}
+    given = {name.removesuffix("_FILE") for name in SERVICES[service]["environment"]}
+
+    assert own <= given
