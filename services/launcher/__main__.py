@@ -119,6 +119,7 @@ def run(
     nats_port: int = -1,
     metrics: Annotated[bool, Parameter(negative=())] = False,
     parent_stdin: bool = False,
+    temporary: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Run some services (nats, orchestrator, recorder, gateway) and producers in the foreground.
 
@@ -128,6 +129,8 @@ def run(
     ----------
     parent_stdin
         Stop when standard input closes.
+    temporary
+        Remove all of the folder but its logs in the end.
     nats_port
         The port NATS shall have if it is free.
     metrics
@@ -140,6 +143,7 @@ def run(
         where,
         services,
         parent_stdin=parent_stdin,
+        temporary=temporary,
         provider=provider,
         producers=producers,
         port=port,

@@ -1,6 +1,7 @@
 """The folder that one stack lives in, and what it says about itself there."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,6 +80,16 @@ class Folder:
         """Make the folders. Raises OSError, whose text names the path."""
         for folder in (self.logs, self.nats, self.root / "children"):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def remove_all_but_logs(self) -> None:
+        """For a stack that is not started again; what cannot be removed stays."""
+        for entry in self.root.iterdir():
+            if entry == self.logs:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def write_report(self, report: StackReport) -> None:
         temporary = self.root / "stack.json.new"

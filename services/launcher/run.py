@@ -12,8 +12,10 @@ from services.launcher.folder import Folder
 from services.launcher.locks import end_holders, hold, name_holder
 
 
-def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | str | None) -> int:
+def run(folder: Folder, services: str, *, parent_stdin: bool, temporary: bool = False, **choices: int | str | None) -> int:
     """Run a stack until told to stop; the first and only line on standard output says whether it is ready.
+
+    With `temporary` nothing but the logs is left in the folder, also when whoever started it is gone.
 
     Everything else goes to `launcher.log` in the folder, so that a caller's terminal stays the caller's.
     """
@@ -26,7 +28,11 @@ def run(folder: Folder, services: str, *, parent_stdin: bool, **choices: int | s
         name_holder(lock, os.getpid())
         _redirect_errors(folder.log("launcher"))
         end_holders(folder.child_locks())
-        return _supervise(folder, services, parent_stdin, choices)
+        try:
+            return _supervise(folder, services, parent_stdin, choices)
+        finally:
+            if temporary:
+                folder.remove_all_but_logs()
     except (StartError, TimeoutError) as error:
         _say({"ready": False, "error": str(error)})
     except OSError as error:  # not all name what they are about, as on a full disk

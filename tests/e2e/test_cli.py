@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,12 @@ import psutil
 import pytest
 
 from services.orchestrator.dedupe import key
+from shared import subjects
+from shared.bus import connect
+from shared.messages import Presence
+from shared.service import end
 from tests.conftest import eventually
+from tests.integration.secured_server import SecuredServer
 
 FILES = {"output.txt", "output.json", "output.jsonl", "metadata.json"}
 
@@ -23,14 +31,15 @@ class CommandLine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.module = ("-m", "services.orchestrator")
         self.process: asyncio.subprocess.Process
 
     async def start(self, *flags: str, **variables: str) -> None:
-        inherited = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "NATS_URL"}
+        drop = ("NATS_URL", "NATS_NKEY", "OUTPUT", "UMASK")
+        inherited = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k not in drop}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "services.orchestrator",
+            *self.module,
             *flags,
             *(() if "--dedupe" in flags else ("--dedupe", "exact")),
             cwd=self.folder,
@@ -145,15 +154,181 @@ async def test_zero_iterations_leave_empty_files(cli: CommandLine) -> None:
     assert check_files(cli.folder / "list")["accepted"] == 0
 
 
-async def test_an_early_ctrl_c_ends_the_run_too(cli: CommandLine) -> None:
-    """Before there is a run to stop: the request waits for it."""
-    await cli.start("--topic", "Endless", "--provider", "random", "--producers", "2", "--output", "list", "--json")
-    await eventually(lambda: len(cli.children()) > 1, 30)
-    cli.process.send_signal(signal.SIGINT)
+async def left_within_two_seconds(cli: CommandLine, number: signal.Signals) -> str:
+    """The command line has left at once, as shells see it, and nothing that it started stays; returns what it said."""
+    children = cli.children()
+    began = time.monotonic()
+    cli.process.send_signal(number)
     code, output, errors = await cli.end()
+    assert time.monotonic() - began < 2.5, errors  # half a second for a busy machine
+    assert code == 128 + number, errors
+    assert output == ""
+    assert "Traceback" not in errors
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, 20)
+    assert alive == []
+    return errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_while_the_stack_starts_leaves_at_once(cli: CommandLine, number: signal.Signals) -> None:
+    await cli.start(
+        "--topic", "Endless", "--provider", "random", "--producers", "2", "--output", "list", TMPDIR=str(cli.folder)
+    )
+    await eventually(lambda: len(cli.children()) > 1, 30)
+    await left_within_two_seconds(cli, number)
+    left = [p for folder in cli.folder.glob("chorus-*") for p in folder.iterdir()]
+    assert [p.name for p in left if p.name != "log"] == []
+    assert not (cli.folder / "list").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_while_it_waits_for_nats_leaves_at_once(cli: CommandLine, number: signal.Signals) -> None:
+    """It could be ended by SIGKILL alone."""
+    await cli.start("--topic", "Endless", "--provider", "random", NATS_URL="nats://127.0.0.1:1")
+    assert cli.process.stderr is not None
+    assert b"bus.waiting" in await asyncio.wait_for(cli.process.stderr.readline(), 30)
+    await left_within_two_seconds(cli, number)
+
+
+async def test_a_second_signal_leaves_a_run_at_once(cli: CommandLine) -> None:
+    """The first one cannot end it: the orchestrator is held."""
+    await cli.start("--topic", "Endless", "--provider", "random", "--producers", "2", "--output", "list")
+    await eventually(lambda: (cli.folder / "list/output.txt").is_file() and (cli.folder / "list/output.txt").read_text(), 30)
+    (orchestrator,) = [p for p in cli.children() if _command_of(p)[-1:] == ["services.orchestrator"]]
+    orchestrator.suspend()
+    cli.process.send_signal(signal.SIGINT)
+    assert cli.process.stderr is not None
+    await eventually_said(cli.process.stderr, b"once more to leave at once")
+    left = cli.children()
+    cli.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    code, _, errors = await cli.end()
+    took = time.monotonic() - began
+    assert (code, took < 2.5) == (143, True), (took, errors)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, left, 30)
+    assert alive == []
+
+
+async def eventually_said(stream: asyncio.StreamReader, words: bytes) -> None:
+    async with asyncio.timeout(30):
+        while words not in await stream.readline():
+            pass
+
+
+SHORT_OF_PATIENCE = "from services.orchestrator.cli import session; session.FILES_SECONDS = {seconds}"
+SHORT_OF_PATIENCE += "; from services.orchestrator.__main__ import main; main()"
+
+
+async def start_patient_for(cli: CommandLine, seconds: float, *flags: str) -> None:
+    """As a user starts it, but with another patience for the files."""
+    cli.module = ("-c", SHORT_OF_PATIENCE.format(seconds=seconds))
+    await cli.start("--topic", "Endless", "--provider", "random", *flags)
+
+
+async def until_the_folder_is_gone(cli: CommandLine) -> None:
+    """Wait for the first attributes, then take the folder away: a file lies in its place."""
+    await eventually(lambda: (cli.folder / "list/output.txt").is_file() and (cli.folder / "list/output.txt").read_text(), 30)
+    (cli.folder / "list").rename(cli.folder / "taken")
+    (cli.folder / "list").write_text("in the way")
+    while (cli.folder / "taken").exists():  # it is written to meanwhile
+        shutil.rmtree(cli.folder / "taken", ignore_errors=True)
+
+
+async def test_a_list_whose_files_cannot_be_written_goes_to_standard_output(cli: CommandLine) -> None:
+    await start_patient_for(cli, 1, "--max-items", "1500", "--output", "list", "--json")
+    await until_the_folder_is_gone(cli)
+    code, output, errors = await cli.end()
+    assert code == 1
+    assert "The files were not complete after 1 seconds; the list is on standard output." in errors
+    *texts, summary = output.splitlines()
+    assert json.loads(summary)["output"] is None
+    assert len(texts) == json.loads(summary)["accepted"] == len({key(text) for text in texts}) == 1500
+
+
+async def test_a_signal_while_files_are_awaited_leaves_at_once(cli: CommandLine) -> None:
+    await start_patient_for(cli, 60, "--max-items", "1500", "--output", "list")
+    await until_the_folder_is_gone(cli)
+    assert cli.process.stderr is not None
+    await eventually_said(cli.process.stderr, b"waiting for its files in list")
+    await left_within_two_seconds(cli, signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("taken", "not a directory|file exists"),
+        ("taken/below", "not a directory|file exists"),
+        ("x" * 300, "file name too long"),
+        ("/proc/list", ""),
+    ],
+)
+async def test_a_folder_that_cannot_be_written_is_refused_before_the_first_call(
+    cli: CommandLine, output: str, reason: str
+) -> None:
+    (cli.folder / "taken").write_text("a file in the way")
+    code, said, errors = await cli.run("--topic", "x", "--provider", "random", "--max-items", "5", "--output", output)
+    assert (code, said) == (2, "")
+    assert re.search(f"--output: no files can be written to .*: .*{reason}", errors, re.IGNORECASE)
+    assert len(errors.splitlines()) == 1
+    assert [p.name for p in cli.folder.iterdir()] == ["taken"]
+
+
+async def test_the_folder_of_the_environment_is_looked_at_too(cli: CommandLine) -> None:
+    (cli.folder / "taken").write_text("a file in the way")
+    code, _, errors = await cli.run("--topic", "x", "--provider", "random", OUTPUT="taken")
+    assert code == 2
+    assert "OUTPUT: no files can be written to" in errors
+
+
+async def test_what_is_written_is_the_users_alone(cli: CommandLine) -> None:
+    code, _, errors = await cli.run("--topic", "x", "--provider", "random", "--iterations", "1", "--output", "a/list")
     assert code == 0, errors
-    assert json.loads(output.splitlines()[-1])["reason"] == "stopped by the user"
-    assert check_files(cli.folder / "list")["status"] == "stopped"
+    assert {p.stat().st_mode & 0o777 for p in (cli.folder / "a").rglob("*") if p.is_file()} == {0o600}
+    assert {p.stat().st_mode & 0o777 for p in (cli.folder / "a", cli.folder / "a/list")} == {0o700}
+
+
+async def test_a_nats_that_asks_for_a_key_is_told_at_once(cli: CommandLine, tmp_path: Path) -> None:
+    server = SecuredServer(tmp_path / "secured")
+    server.start()
+    try:
+        await server.provision()
+        flags = ("--topic", "x", "--provider", "random", "--iterations", "1")
+        without = await cli.run(*flags, NATS_URL=server.url)
+        wrong = await cli.run(*flags, NATS_URL=server.url, NATS_NKEY=str(server.keys / "producer-random.nk"))
+    finally:
+        server.stop()
+    for code, _, errors in (without, wrong):
+        assert code == 1
+        assert "the key of the role gateway" in errors
+        assert "Traceback" not in errors
+
+
+async def test_providers_that_nobody_offers_are_refused_on_a_joined_nats(cli: CommandLine, nats_url: str) -> None:
+    code, _, errors = await cli.run("--topic", "x", "--provider", "openai,gemini", "--iterations", "1", NATS_URL=nats_url)
+    assert code == 2
+    assert "no producer on this NATS offers openai, gemini, and none can be started here: openai needs a key" in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_provider_whose_key_is_elsewhere_is_found_on_a_joined_nats(cli: CommandLine, nats_url: str) -> None:
+    """Its producer is there, the key is not here: the run is asked for, and stopped."""
+    bus = await connect(nats_url, "test")
+    there = Presence(provider="openai", producer="producer-openai-1", models=["gpt-4o-mini"], slots=1, state="idle")
+
+    async def announce() -> None:
+        while True:
+            await bus.tell(subjects.presence("producer-openai-1"), there)
+            await asyncio.sleep(0.2)
+
+    announcing = asyncio.ensure_future(announce())
+    try:
+        flags = ("--topic", "x", "--provider", "openai", "--max-seconds", "1", "--output", "list")
+        code, _, errors = await cli.run(*flags, NATS_URL=nats_url, ACCEPT_UNSYNCED="1")
+    finally:
+        await end([announcing])
+        await bus.close()
+    assert code == 0, errors
+    assert check_files(cli.folder / "list")["settings"]["providers"] == ["openai"]
 
 
 async def test_the_output_folder_of_the_environment_is_used(cli: CommandLine) -> None:

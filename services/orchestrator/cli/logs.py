@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from shared.terminal import printable
+
 LOOK_SECONDS = 0.25
 
 
@@ -25,6 +27,6 @@ def _copy_from(path: Path, place: int) -> int:
         file.seek(place)
         added = file.read()
     whole_lines = added[: added.rfind(b"\n") + 1]
-    sys.stderr.write(whole_lines.decode(errors="replace"))
+    sys.stderr.write(printable(whole_lines.decode(errors="replace"), keep="\n"))
     sys.stderr.flush()
     return place + len(whole_lines)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.messages import Accepted, RunState, Snapshot
+from shared.terminal import printable
 
 LATEST = 8
 """Attributes shown as they come."""
@@ -61,7 +62,7 @@ class PlainLines:
         pass
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class LivePanel:
@@ -75,7 +76,7 @@ class LivePanel:
         self._live.start()
 
     def accepted(self, attribute: Accepted) -> None:
-        self._latest.append(f"{attribute.ordinal:>6}  {attribute.text}")
+        self._latest.append(f"{attribute.ordinal:>6}  {printable(attribute.text)}")
         self._live.update(self._render())
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -87,12 +88,12 @@ class LivePanel:
 
     def _render(self) -> RenderableType:
         # Text, never markup: topics and attributes come from people and models, and brackets are theirs to use.
-        parts: list[RenderableType] = [Text(self._topic, style="bold")]
+        parts: list[RenderableType] = [Text(printable(self._topic), style="bold")]
         if self._snapshot is not None:
             state = self._snapshot.state
             parts.append(Text(f"{state.seconds:.0f} s   {counts(state)}   {self._snapshot.per_minute:.0f} a minute"))
             if state.reason:
-                parts.append(Text(state.reason, style="yellow"))
+                parts.append(Text(printable(state.reason), style="yellow"))
             parts.append(_providers(state))
         parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in self._latest]
         parts.append(Text("Ctrl-C ends the run; the files stay complete", style="dim"))
@@ -111,5 +112,5 @@ def _providers(state: RunState) -> Table:
     for title in ("provider", "calls", "failed", "unique", "duplicates"):
         table.add_column(title, justify="left" if title == "provider" else "right")
     for name, c in state.providers.items():
-        table.add_row(name, str(c.calls), str(c.failed), str(c.accepted), str(c.duplicates))
+        table.add_row(Text(printable(name)), str(c.calls), str(c.failed), str(c.accepted), str(c.duplicates))
     return table

@@ -21,7 +21,14 @@ STOP_SECONDS = 20.0
 
 
 class StackError(Exception):
-    """Raised when the services could not be started, or ended by themselves; the text says why, for the user."""
+    """Raised when the services could not be started, ended by themselves or refused; the text says why, for the user.
+
+    `code` is the exit code: 2 when what was asked for is wrong.
+    """
+
+    def __init__(self, reason: str, code: int = 1) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class _Ready(msgspec.Struct):
@@ -45,16 +52,19 @@ class Stack:
     async def start(cls, services: Sequence[str], providers: Sequence[str], producers: int, more: dict[str, str]) -> "Stack":
         """Start services and producers and wait until all are ready. Raises StackError."""
         folder = Path(tempfile.mkdtemp(prefix="chorus-"))
-        command = [sys.executable, "-m", "services.launcher", "run", "--parent-stdin"]
+        command = [sys.executable, "-m", "services.launcher", "run", "--parent-stdin", "--temporary"]
         command += ["--services", ",".join(services), "--folder", str(folder)]
         command += ["--provider", ",".join(providers), "--producers", str(producers)]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **more, SUPERVISED: ""},
-            start_new_session=True,  # a Ctrl-C in the terminal is ours alone: the run is ended first, then the services
-        )
+        (folder / "log").mkdir()
+        with (folder / "log" / "launcher.log").open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,  # not ours: whoever reads that would wait for the services when we have left
+                env={**os.environ, **more, SUPERVISED: ""},
+                start_new_session=True,  # a Ctrl-C in the terminal is ours alone: the run is ended first, then the services
+            )
         self = cls(process, folder)
         try:
             answer = await self._wait_until_ready()
@@ -84,7 +94,7 @@ class Stack:
         raise StackError(f"the launcher ended with code {code}; see {self.folder}/log")
 
     async def stop(self, *, keep_logs: bool = False) -> None:
-        """Stop all services and remove their folder, or only what is not logs."""
+        """Stop all services, and remove their logs unless they shall be kept; the launcher removes the rest of its folder."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
@@ -92,8 +102,5 @@ class Stack:
                 await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
             except TimeoutError:
                 self._process.kill()
-        for entry in self.folder.iterdir():
-            if not (keep_logs and entry.name == "log"):
-                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
         if not keep_logs:
             shutil.rmtree(self.folder, ignore_errors=True)
