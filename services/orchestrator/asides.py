@@ -59,24 +59,24 @@ class Asides:
     def _facets(self, routes: Sequence[Route]) -> Task | None:
         """Ask for the parts of the topic once the first call is under way, later for those of a part that runs dry."""
         run = self._run
-        of = run.steering.facets.question(run.steering.yields)
-        if of is None or not run.issued or self._asking("facets"):
+        named = {f"{route.provider}/{route.model}": route for route in routes}
+        question = run.steering.facets.question(run.steering.yields, list(named))
+        if question is None or not run.issued or self._asking("facets"):
             return None
-        known = [name for name in run.steering.facets.of if name]
-        listed = bytes_of([of, *known])
-        worst = self._worst(routes[0], listed, most_output(WANTED))
-        if of == WHOLE and not self._long_enough(worst):
+        of, route = question.of, named[question.route]
+        worst = self._worst(route, bytes_of([of, *question.known]), most_output(WANTED))
+        if of == WHOLE and not self._long_enough(worst, 1 if question.first else 2):
             return None
         if of != WHOLE and not self._within_share(run.aside.spent + worst, run.aside.calls):
             return None
-        return self._question(routes[0], worst, WANTED, kind="facets", facet=of, avoid=known)
+        return self._question(route, worst, WANTED, kind="facets", facet=of, avoid=question.known)
 
-    def _long_enough(self, worst: Cost) -> bool:
-        """Whether the run is long enough for this call to be a small part of it."""
+    def _long_enough(self, worst: Cost, questions: int) -> bool:
+        """Whether the run is long enough for so many such calls, of which this is the last, to be a small part of it."""
         spec, limits = self._run.spec, self._run.budget.limits
         by_items = None if spec.max_items is None else 2 * spec.max_items // spec.request_size
         calls = [n for n in (self._run.calls_allowed, limits.calls, by_items) if n is not None]
-        return self._fits(worst) and min(calls, default=SHARE) >= SHARE
+        return self._fits(self._run.aside.spent + worst) and min(calls, default=SHARE * questions) >= SHARE * questions
 
     # ---- on topic --------------------------------------------------------------------------------------------------
 

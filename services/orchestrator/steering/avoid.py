@@ -7,6 +7,7 @@ better told of what was proposed within that facet (`tests/bench/zipf` measures 
 from collections import deque
 from collections.abc import Container, Iterable, Iterator
 
+from shared.messages import MAX_FACETS
 from shared.outside_text import quoted
 
 MAX_TOKENS = 600
@@ -21,6 +22,10 @@ MAX_BYTES = MAX_TOKENS * CHARACTERS_PER_TOKEN
 TRACKED = 400
 """Attributes of one scope whose repeats are counted. Only the head of the ranking is ever used, and popular ones return to it
 fast."""
+
+SCOPES = 4 * MAX_FACETS
+"""Facets within which attributes are ranked: those that decisions name, which a replay may read before it knows the facets.
+More than a run can have are named only by somebody who makes them up."""
 
 
 def tokens_of(text: str) -> int:
@@ -100,4 +105,6 @@ class AvoidLists:
         return [self._texts[i] for i in chosen]
 
     def _scopes(self, facet: str) -> list[_Ranking]:
-        return [self._whole, self._facets.setdefault(facet, _Ranking())] if facet else [self._whole]
+        if not facet or (facet not in self._facets and len(self._facets) >= SCOPES):
+            return [self._whole]
+        return [self._whole, self._facets.setdefault(facet, _Ranking())]

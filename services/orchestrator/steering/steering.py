@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from services.orchestrator.steering.allocation import Allocation, Objective, Offer
 from services.orchestrator.steering.avoid import AvoidLists
 from services.orchestrator.steering.coverage import Coverage
-from services.orchestrator.steering.facets import WHOLE, Facets
+from services.orchestrator.steering.facets import FOLLOWED, WHOLE, Facets
 from services.orchestrator.steering.on_topic import OnTopic
 from services.orchestrator.steering.saturation import BARREN_AT_MOST, WINDOW, Brought, Saturation
 from services.orchestrator.steering.yields import SHARED, Yields
@@ -88,6 +88,8 @@ class Steering:
         """New and known attributes of calls that are not reported yet, by task."""
         self._calls: Counter[str] = Counter()
         self._probes: Counter[str] = Counter()
+        self._within: Counter[tuple[str, str]] = Counter()
+        """Calls that were no probes, by route and facet."""
 
     # ---- the fold --------------------------------------------------------------------------------------------------
 
@@ -125,8 +127,10 @@ class Steering:
             self._probes[made.route] += 1
             self.coverage.called(made.task)
         else:  # a probe is meant to repeat what is known
-            self.yields.called(made.route, made.facet, call.asked, new)
-            self.facets.called(made.facet, new, old)
+            facet = made.facet if made.facet in self.facets.of else WHOLE
+            self._within[made.route, facet] += 1
+            self.yields.called(made.route, facet, call.asked, new)
+            self.facets.called(facet, new, old)
 
     # ---- what to ask -----------------------------------------------------------------------------------------------
 
@@ -173,7 +177,16 @@ class Steering:
         def promise(name: str) -> tuple[float, int]:
             return self.yields.of_pair(route, name) * SHARED ** held[name], -held[name] - self.facets.of[name].calls
 
-        return max(self.facets.open(), key=promise)
+        names, strange = self.facets.open_to(route), self.facets.strange_to(route)
+        if self._may_follow(route, strange):
+            names += strange
+        return max(names, key=promise)
+
+    def _may_follow(self, route: str, strange: Sequence[str]) -> bool:
+        """Whether the next call to a route may keep to a facet that one other route alone has named."""
+        within = self._within + Counter((h.route, h.facet) for h in self._held.values() if not h.probe)
+        calls = sum(number for (whom, _), number in within.items() if whom == route)
+        return sum(within[route, name] for name in strange) + 1 <= FOLLOWED * (calls + 1)
 
     def _probe_is_due(self, route: str) -> bool:
         """Whether the next call to a route is to be a probe.
@@ -205,11 +218,11 @@ class Steering:
         """New attributes for each one asked for that the next calls to these routes promise; 1 while one is hardly tried."""
         if any(self._calls[route] < FEWEST_CALLS for route in routes):
             return 1.0
-        return self.yields.of_next(WINDOW, routes, self.facets.open())
+        return self.yields.of_next(WINDOW, routes, {name: None for route in routes for name in self.facets.open_to(route)})
 
     def _dry(self, route: str) -> bool:
         """Whether too little of what a route promises is new for the user's taste."""
         return bool(self.wish.stop_below) and self._calls[route] >= FEWEST_CALLS and self._best(route) < self.wish.stop_below
 
     def _best(self, route: str) -> float:
-        return max(self.yields.of_pair(route, name) for name in self.facets.open())
+        return max(self.yields.of_pair(route, name) for name in self.facets.open_to(route))

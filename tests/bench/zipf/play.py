@@ -87,10 +87,9 @@ def play(
         if game.stopped_at and len(game.played.unique) >= game.stopped_at + AFTERWARDS:
             return game.cut()
         while len(under_way) < at_once and issued < limits.calls:
-            of = game.steering.facets.question(game.steering.yields)
-            if of is not None:
-                game.steering.facets.asked(of)
-                game.steering.facets.answered(of, world.parts(of))
+            while question := game.steering.facets.question(game.steering.yields, list(routes)):
+                game.steering.facets.asked(question.of)
+                game.steering.facets.answered(question.of, world.parts(question.of), question.route)
             offers = [Offer(r, world.law.prices[m]) for r, m in routes.items() if committed + world.law.prices[m] <= limits.usd]
             offer = game.best(offers, routes) if knowing else game.steering.choose(offers)
             if offer is None:
