@@ -101,3 +101,14 @@ def test_what_an_operator_may_bound_or_name_reaches_its_container(service: str, 
     given = {name.removesuffix("_FILE") for name in SERVICES[service]["environment"]}
 
     assert own <= given
+
+
+def test_the_server_finds_every_file_of_its_configuration() -> None:
+    there = dict(volume.split(":")[1::-1] for volume in SERVICES["nats"]["volumes"] if volume.startswith("./"))
+    read, left = set[str](), {SERVICES["nats"]["command"][1]}
+    while left:
+        read |= left
+        texts = [(PROJECT / there[file]).read_text() for file in left if not file.endswith("public.conf")]
+        left = {f"/etc/nats/{name}" for text in texts for name in re.findall(r'^include "(.*?)"', text, re.MULTILINE)} - read
+
+    assert read == {file for file in there if file.endswith(".conf")}

@@ -184,6 +184,23 @@ def test_the_servers_are_reached_by_names_that_their_certificates_hold() -> None
     assert "nats" in held["SERVERS"]
 
 
+def test_the_servers_find_every_file_of_their_configuration() -> None:
+    config = DEPLOY / "nats"
+    (servers,) = [resource for resource in plain() if resource["kind"] == "StatefulSet"]
+    (arguments,) = [container["args"] for _, container in containers([servers])]
+    read, left = set[str](), {Path(arguments[0]).name}
+    while left:
+        read |= left
+        left = {
+            name
+            for file in left - {"public.conf"}
+            for name in re.findall(r'^include "(.*?)"', (config / file).read_text(), re.MULTILINE)
+        } - read
+    (generated,) = yaml.safe_load((config / "kustomization.yaml").read_text())["configMapGenerator"]
+
+    assert read == {*generated["files"], "public.conf"}
+
+
 # ---- the network --------------------------------------------------------------------------------------------------
 
 Pod = tuple[str, dict[str, str]]
