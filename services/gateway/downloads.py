@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
@@ -24,8 +25,12 @@ log = structlog.get_logger()
 MOST = 10_000_000
 """Attributes of one run, at most."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would carry out."""
+FORMULA = re.compile(r"""(^|;)(?=[\s"']*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20])""")
+"""Where a spreadsheet would begin a formula, were there no apostrophe: at the begin of a cell, and where programs that separate
+by semicolon begin the next, with spaces and quotes before it, and in the wide forms that some take for the same."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What begins a cell or a line in some program, or means something to a terminal."""
 
 
 class AttributeView(msgspec.Struct):
@@ -114,9 +119,9 @@ async def _csv(batches: AsyncIterator[list[AttributeView]]) -> AsyncIterator[byt
 
 
 def _cell(value: str | int) -> str:
-    """A cell that a spreadsheet shows and does not carry out: attributes are text by strangers."""
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """A cell that a spreadsheet shows and does not carry out, whatever it separates by: attributes are text by strangers."""
+    visible = CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value))
+    return FORMULA.sub(r"\1'", visible)
 
 
 Render = Callable[[AsyncIterator[list[AttributeView]]], AsyncIterator[bytes]]

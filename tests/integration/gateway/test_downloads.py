@@ -1,5 +1,9 @@
 """The list as a file, in each form."""
 
+import csv
+import io
+import unicodedata
+
 import httpx
 import msgspec
 
@@ -55,3 +59,40 @@ async def test_downloads_have_four_forms_and_begin_and_end_where_asked(
         assert [row["ordinal"] for row in got] == expected
     for query in ["after=-1", "limit=0", "limit=x", "after=99999999999999999999", "after=1.5", "after="]:
         assert (await client.get(f"{path}?{query}")).status_code == 422, query
+
+
+async def test_no_cell_begins_a_formula_whatever_a_program_separates_by(
+    client: httpx.AsyncClient, orchestrator: Orchestrator
+) -> None:
+    await orchestrator.write()
+    await eventually(lambda: status_of(client))
+    texts = [
+        "x;=SUM(A1)|calc",
+        'x; "=SUM(A1)',
+        "x\t=SUM(A1)",
+        "x\r+1",
+        "x\n@a",
+        " -1",
+        "\uff1dSUM(A1)",
+        ";;=1",
+        "nul\x00 esc\x1b",
+        "a-b; c=d",
+    ]
+    await orchestrator.accept(*texts)
+    text = (await client.get(f"/api/runs/{RUN}/attributes?format=csv")).text
+    assert not any(unicodedata.category(letter) == "Cc" for letter in text.replace("\r\n", ""))
+    assert [row["text"] for row in csv.DictReader(io.StringIO(text))] == [
+        "x;'=SUM(A1)|calc",
+        "x;' \"=SUM(A1)",
+        "x\\u0009=SUM(A1)",
+        "x\\u000d+1",
+        "x\\u000a@a",
+        "' -1",
+        "'\uff1dSUM(A1)",
+        ";;'=1",
+        "nul\\u0000 esc\\u001b",
+        "a-b; c=d",
+    ]
+    for separator in ",;\t":
+        cells = [cell for row in csv.reader(io.StringIO(text), delimiter=separator) for cell in row]
+        assert not [cell for cell in cells if cell.strip(" \"'")[:1] in tuple("=+-@\uff1d") and not cell.startswith("'")]
