@@ -70,7 +70,7 @@ async def follow_log(bus: Bus, view: View) -> None:
     def read(batch: list[Stored]) -> None:
         view.current = view.current or not batch or batch[-1].sequence >= end
         with log_spans.reading(traces.DELIVER, batch):
-            for run in {run for stored in batch if (run := _show(stored, view))}:
+            for run in {run for stored in batch if (run := show(stored, view))}:
                 if known := view.runs.get(run):
                     known.bell.ring()
 
@@ -78,7 +78,7 @@ async def follow_log(bus: Bus, view: View) -> None:
     await _follow(bus, RESULTS.name or "", wanted, begin, read)
 
 
-def _show(stored: Stored, view: View) -> str:
+def show(stored: Stored, view: View) -> str:
     """Put an entry of the log into the tail; returns its run, or nothing when there is nothing to show."""
     kind, run = subjects.decision(stored.subject)
     frame = frames.decision(stored, view.list.epoch)

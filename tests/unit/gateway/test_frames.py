@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from services.gateway import frames
+from services.gateway import feeds, frames
+from services.gateway.view import View
 from shared import subjects
 from shared.bus import Stored, encode
 from shared.messages import Accepted, Finished
@@ -63,3 +65,15 @@ def test_an_id_is_read_back() -> None:
 )
 def test_other_ids_mean_nothing(text: str) -> None:
     assert frames.parse_event_id(text) is None
+
+
+@pytest.mark.parametrize(
+    "subject", ["attributes.spent.r.t", "attributes.started.r", "attributes.epoch.3", "attributes.new-kind.r.x"]
+)
+def test_kinds_of_entries_that_are_not_shown_are_passed_over_without_a_word(subject: str) -> None:
+    view = View()
+    view.list.begin(EPOCH, 0)
+    view.whole.begin(EPOCH, 0)
+    with capture_logs() as logs:
+        assert feeds.show(Stored(7, subject, b'{"run": "r"}', ""), view) == ""
+    assert (logs, view.list.head, view.whole.head) == ([], 7, 7)
