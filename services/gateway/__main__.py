@@ -11,6 +11,7 @@ import structlog
 from services.gateway.app import make_app
 from services.gateway.clients import Clients
 from services.gateway.feeds import follow_log, follow_runs, hear_producers, hear_snapshots, watch_orchestrator
+from services.gateway.places import Limits, fitting, open_files
 from services.gateway.rates import Rates
 from services.gateway.server import Server, address, listen, make_server
 from services.gateway.settings import GatewaySettings
@@ -27,9 +28,10 @@ async def serve(
     listener: socket.socket,
     view: View,
     rates: Rates | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Serve until told to stop; the bus may come at any time."""
-    server = make_server(make_app(view, variables, settings, rates or Rates()))
+    server = make_server(make_app(view, variables, settings, rates or Rates()), limits)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     log.info("gateway.listening", url=address(listener))
     try:
@@ -73,7 +75,8 @@ def main() -> None:
     settings = load(GatewaySettings, variables, port=given.port, log_level=given.log_level)
     start_logging("gateway", settings.log_level)
     listener = listen(settings.host, settings.port, guarded=bool(settings.gateway_token))
-    run(lambda: serve(settings, variables, listener, View(Clients(settings.clients_per_address))))
+    limits = fitting(open_files())
+    run(lambda: serve(settings, variables, listener, View(Clients(settings.clients_per_address)), limits=limits))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from services.gateway.addresses import origin_of
 from services.gateway.clients import SEND_SECONDS, Clients
 from services.gateway.follower import Follower
 from services.gateway.frames import parse_event_id
@@ -41,7 +42,7 @@ class EventStream(EventSourceResponse):
 async def events(request: Request) -> Response:
     """Stream a run's events after the client's last one; 204 tells a client that has them all not to come back."""
     view, metrics = view_of(request), metrics_of(request)
-    address = request.client.host if request.client else ""
+    address = origin_of(request.scope)
     try:
         view.clients.require_room(address)
     except Problem:

@@ -13,7 +13,7 @@ from shared.metrics import Collected
 
 PLAIN_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 
 class Metrics:

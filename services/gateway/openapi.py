@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.answers import json_answer
+from services.gateway.connection import MAX_BODY
 from services.gateway.downloads import FORMS, MOST, AttributeView
 from services.gateway.problems import ProblemBody
-from services.gateway.request_body import MAX_BODY
 from services.gateway.run_view import RunView
 from services.gateway.runs_api import CHANGES, IDEMPOTENCY_KEY, LISTED, MAX_LISTED
 from services.gateway.series import Point
@@ -25,7 +25,7 @@ JSON = "application/json"
 PROBLEMS = {
     400: "The request is not one, or asks for another host",
     401: "A token is needed",
-    403: "Another site's page asked for it",
+    403: "Another site's page asked for it, or a proxy forwards it and no token is set",
     404: "There is no such run",
     408: "The body did not come in time",
     409: "The run is in no state for that",
@@ -33,11 +33,11 @@ PROBLEMS = {
     415: "The body is not said to be JSON",
     422: "A field or parameter is out of bounds; `detail` says which",
     429: "Too many requests",
-    502: "The orchestrator gave an answer that is none",
+    502: "The bus or the orchestrator gave an answer that is none",
     503: "The bus or the orchestrator is missing; try again after `Retry-After` seconds",
 }
-ALWAYS = (400, 401, 429)
-CHANGING = (*ALWAYS, 403, 408, 413, 415)
+ALWAYS = (400, 401, 403, 429)
+CHANGING = (*ALWAYS, 408, 413, 415)
 ASKING = (*CHANGING, 409, 422, 502, 503)
 
 
@@ -51,6 +51,7 @@ def description() -> Described:
     """The whole document, OpenAPI 3.1."""
     kinds = [RunView, RunSpec, Point, Forecast, Presence, Providers, Readiness, AttributeView, Link, ProblemBody]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    components["RunView"]["properties"]["status"]["description"] = _statuses()
     components["RunRequest"] = _run_request(components["RunSpec"])
     return {
         "openapi": "3.1.0",
@@ -62,6 +63,13 @@ def description() -> Described:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _statuses() -> str:
+    return (
+        "running: calls are made; waiting: nobody offers a provider it needs, and it goes on when somebody does; paused: a user"
+        " holds it; stopping: calls under way come to their end; finished, stopped, failed: it has ended, and `reason` says why"
+    )
 
 
 def _run_request(spec: Described) -> Described:
@@ -78,17 +86,20 @@ def _paths() -> Described:
     return {
         "/api/runs": {"get": _list_runs(), "post": _start_run()},
         "/api/forecast": {"post": _with_run_request(_post("Forecast what a run would take", 200, Forecast))},
-        "/api/runs/{run}": {"parameters": [run], "get": _get("Where a run stands", _is(RunView), 404, 503)},
-        "/api/runs/{run}/series": {"parameters": [run], "get": _get("How a run's figures grew", _list_of(Point), 404, 503)},
+        "/api/runs/{run}": {"parameters": [run], "get": _get("Where a run stands", _is(RunView), 404, 502, 503)},
+        "/api/runs/{run}/series": {"parameters": [run], "get": _get("How its figures grew", _list_of(Point), 404, 502, 503)},
         **changes,
         "/api/runs/{run}/attributes": {"parameters": [run], "get": _attributes()},
         "/api/runs/{run}/events": {"parameters": [run], "get": _events()},
         "/api/providers": {"get": _get("Providers, and which have keys here", _is(Providers))},
         "/api/producers": {"get": _get("Producers that are there", _list_of(Presence))},
         "/api/session": {
-            "post": _simple_post("Sign this browser in; needs the token as bearer", {204: {"description": "Done"}})
+            "post": _simple_post("Sign this browser in; needs the token as bearer", {204: {"description": "Done"}}),
+            "delete": _sign_out(),
         },
-        "/api/login-links": {"post": _simple_post("A link that signs in one browser", {201: _json("The link", _is(Link))})},
+        "/api/login-links": {
+            "post": _simple_post("A link that signs in a browser; needs the token", {201: _json("The link", _is(Link))})
+        },
         "/readyz": {"get": _readyz()},
         "/livez": {"get": _plain("Whether the process answers")},
         "/metrics": {"get": _plain("Counters for Prometheus")},
@@ -129,7 +140,7 @@ def _attributes() -> Described:
             _query("after", {**whole, "minimum": 0, "default": 0}),
             _query("limit", {**whole, "minimum": 1}),
         ],
-        "responses": {"200": {"description": "The list", "content": media}, **_problems(*ALWAYS, 404, 422, 503)},
+        "responses": {"200": {"description": "The list", "content": media}, **_problems(*ALWAYS, 404, 422, 502, 503)},
     }
 
 
@@ -145,7 +156,7 @@ def _events() -> Described:
         "responses": {
             "200": {"description": "The stream", "content": {"text/event-stream": {"schema": _event()}}},
             "204": {"description": "The client has everything, and need not come back"},
-            **_problems(*ALWAYS, 404, 422, 503),
+            **_problems(*ALWAYS, 404, 422, 502, 503),
         },
     }
 
@@ -159,7 +170,7 @@ def _event() -> Described:
 
 def _readyz() -> Described:
     answers = {code: _json(text, _is(Readiness)) for code, text in {"200": "Ready", "503": "Not ready"}.items()}
-    return {"summary": "Whether runs can be shown, and what is missing", "responses": answers | _problems(400, 429)}
+    return {"summary": "Whether runs can be shown, and what is missing", "responses": answers | _problems(400, 403, 429)}
 
 
 def _plain(summary: str) -> Described:
@@ -178,6 +189,10 @@ def _post(summary: str, status: int, kind: type, *problems: int) -> Described:
 def _simple_post(summary: str, answers: dict[int, Described]) -> Described:
     done = {str(status): answer for status, answer in answers.items()}
     return {"summary": summary, "responses": done | _problems(*CHANGING)}
+
+
+def _sign_out() -> Described:
+    return {"summary": "Sign this browser out", "responses": {"204": {"description": "Done"}, **_problems(*ALWAYS)}}
 
 
 def _with_run_request(operation: Described) -> Described:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+log = structlog.get_logger()
 
 RETRY_SECONDS = 2
 """What a client is told to wait when something is missing that is expected back."""
@@ -44,6 +47,12 @@ async def on_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
     return respond(error.status, error.detail)
+
+
+async def on_malformed(request: Request, error: Exception) -> Response:
+    """Answer what the bus holds and nobody can read: the fault is not the client's, and not the gateway's either."""
+    log.warning("bus.malformed", path=request.url.path, error=str(error))
+    return respond(502, f"The bus holds something that is none of ours: {str(error)[:200]}.")
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -24,8 +24,11 @@ CHANGES = Rate(burst=60, per_second=5)
 READS = Rate(burst=400, per_second=100)
 """Everything else: a page asks about twice a second, and a person may have many."""
 
+PUBLIC = Rate(burst=400, per_second=100)
+"""What strangers may have: the page that asks for the token, and probes. Buckets of their own, which empty nobody else's."""
+
 FAILURES = Rate(burst=10, per_second=0.2)
-"""Wrong tokens and spent links: who mistypes is served, who guesses is not."""
+"""Wrong tokens and spent links. A right one is never counted nor refused: behind a proxy or NAT others share its address."""
 
 
 class Buckets:
@@ -46,10 +49,6 @@ class Buckets:
             self._level.popitem(last=False)
         return 0 if taken else math.ceil((1 - level) / self._rate.per_second)
 
-    def empty(self, address: str) -> bool:
-        """Whether there is none to take now."""
-        return self._refilled(address) < 1
-
     def _refilled(self, address: str) -> float:
         level, since = self._level.get(address, (self._rate.burst, self._clock()))
         return min(self._rate.burst, level + (self._clock() - since) * self._rate.per_second)
@@ -58,7 +57,8 @@ class Buckets:
 class Rates:
     """The buckets of a gateway."""
 
-    def __init__(self, changes: Rate = CHANGES, reads: Rate = READS, failures: Rate = FAILURES) -> None:
+    def __init__(self, changes: Rate = CHANGES, reads: Rate = READS, public: Rate = PUBLIC, failures: Rate = FAILURES) -> None:
         self.changes = Buckets(changes)
         self.reads = Buckets(reads)
+        self.public = Buckets(public)
         self.failures = Buckets(failures)

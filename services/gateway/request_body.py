@@ -2,21 +2,19 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.requests import Request
 
+from services.gateway.connection import MAX_BODY, TOO_LONG, connection_of
 from services.gateway.problems import Problem
 
-MAX_BODY = 8 * 1024
-"""Bytes of a request: a topic has at most 200 characters, the rest is numbers."""
-
-MAX_DISCARDED = 1024 * 1024
-"""Bytes read beyond that before the answer: a client that is still sending would not see it otherwise."""
-
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 
 BODY_SECONDS = 10.0
-"""For all of it to come."""
+"""For all of a body to come."""
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -31,20 +29,29 @@ async def read_object(request: Request) -> dict[str, Any]:
     return value
 
 
-async def read_body(request: Request) -> bytes:
-    """The body. Raises Problem when it is longer than `MAX_BODY`, or not empty and not said to be JSON."""
+async def read_field(request: Request, name: str) -> str:
+    """A field of a form that a page of ours sent; empty when it is not there. Raises Problem as `read_body` does."""
+    fields = parse_qs((await read_body(request, FORM)).decode("ascii", "replace"))
+    return fields.get(name, [""])[0]
+
+
+async def read_body(request: Request, kind: str = JSON) -> bytes:
+    """The body. Raises Problem when it is longer than `MAX_BODY`, or not empty and of another kind, ClientDisconnect when its
+    client goes away. Only a route that calls this has the body parsed, see `connection`."""
+    if int(request.headers.get("content-length", "0")) > MAX_BODY:  # digits, as the server has seen to
+        raise Problem(413, TOO_LONG)
+    if connection := connection_of(request.scope):
+        connection.begin_body()
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_DISCARDED:
-                    break
+                if len(body) > MAX_BODY:
+                    raise Problem(413, TOO_LONG)
     except TimeoutError as error:
         raise Problem(408, f"The body did not come within {BODY_SECONDS:g} s.") from error
-    if len(body) > MAX_BODY:
-        raise Problem(413, f"The body is longer than {MAX_BODY} bytes.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if (body or kind) and kind != "application/json":
-        raise Problem(415, "Send JSON: the header Content-Type must be application/json.")
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if (body or said) and said != kind:
+        raise Problem(415, f"The header Content-Type must be {kind}, and the body of that kind.")
     return bytes(body)

@@ -15,7 +15,7 @@ from services.gateway.problems import Problem
 from services.gateway.query import number
 from services.gateway.request_body import read_body, read_object
 from services.gateway.run_view import run_view
-from services.gateway.state import variables_of, view_of
+from services.gateway.state import audit_of, variables_of, view_of
 from services.gateway.view import NO_ORCHESTRATOR, View
 from shared import subjects, traces
 from shared.bus import Bus, BusError, Malformed, Missing, decode
@@ -59,6 +59,7 @@ async def start_run(request: Request) -> Response:
             span.end({"http.response.status_code": problem.status}, error=failure)
             raise
         span.set({"http.response.status_code": HTTPStatus.ACCEPTED, "chorus.run": state.run})
+        audit_of(request).changed(request.scope, "start", state.run)
     return json_answer(run_view(state), HTTPStatus.ACCEPTED, {"Location": f"/api/runs/{state.run}"})
 
 
@@ -82,12 +83,14 @@ async def forecast_run(request: Request) -> Response:
     return json_answer(_answer(Forecast, await _ask(view, subjects.FORECAST_RUN, ForecastRun(spec=spec), "")))
 
 
-async def change_run(subject: str, request: Request) -> Response:
+async def change_run(change: str, request: Request) -> Response:
     """`POST /api/runs/<run>/stop|pause|resume`: have the orchestrator change a run; 202 with where it stands."""
     view = view_of(request)
     await read_body(request)
     run = (await view.require_run(request.path_params["run"])).state.run
-    return json_answer(run_view(await _ask_for_state(view, subject, ChangeRun(run=run), run)), 202)
+    state = await _ask_for_state(view, CHANGES[change], ChangeRun(run=run), run)
+    audit_of(request).changed(request.scope, change, run)
+    return json_answer(run_view(state), 202)
 
 
 async def list_runs(request: Request) -> Response:
@@ -128,6 +131,8 @@ def _spec(fields: dict[str, Any], variables: Mapping[str, str], view: View) -> R
 
 async def _ask_for_state(view: View, subject: str, question: StartRun | ChangeRun, run: str) -> RunState:
     state = _answer(RunState, await _ask(view, subject, question, f"; see GET /api/runs/{run} for whether it did it"))
+    if state.run != run:
+        raise Problem(502, f"The orchestrator answered with run {state.run} when it was asked for {run}.")
     return view.runs.learn(state).state
 
 

@@ -1,17 +1,17 @@
 """The listening socket and the HTTP server on it."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from services.gateway.access import SHORTEST_TOKEN
-from services.gateway.clients import MAX_CLIENTS
+from services.gateway.connection import Connection
 from services.gateway.hosts import is_loopback
+from services.gateway.places import Limits, Places
 
 BACKLOG = 512
 """Connections waiting to be taken: all clients of a restarted gateway come back within seconds."""
@@ -22,12 +22,6 @@ STALLED_SECONDS = 8
 
 SEND_BUFFER = 64 * 1024
 """Bytes the kernel holds for one client: enough for any burst, small when a thousand clients stall."""
-
-HEAD_SECONDS = 10.0
-"""For a connection to bring a whole request head: a person's browser takes a millisecond, a hundred idle sockets for ever."""
-
-MAX_CONNECTIONS = MAX_CLIENTS + 500
-"""All event streams, and as many pages and tools besides; whoever comes then gets a 503 at once."""
 
 GRACE_SECONDS = 3
 """For clients to take their last events once the gateway stops; then they are cut off."""
@@ -74,42 +68,19 @@ class Server(uvicorn.Server):
         yield
 
 
-class Connection(H11Protocol):
-    """One connection, closed when no request comes: uvicorn waits for ever for the rest of a head that was begun."""
-
-    _last: RequestResponseCycle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
-        super().connection_made(transport)
-        self._checking = self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._checking.cancel()
-        super().connection_lost(exc)
-
-    def _close_if_silent(self) -> None:
-        answered = self.cycle is None or self.cycle.response_complete
-        if answered and self.cycle is self._last:
-            self.transport.close()
-            return
-        self._last = self.cycle
-        self._checking = self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
-
-
-def make_server(app: ASGIApp) -> Server:
+def make_server(app: ASGIApp, limits: Limits | None = None) -> Server:
     """A server for `serve(sockets=[listener])`."""
     return Server(
         uvicorn.Config(
             app,
-            http=Connection,
-            limit_concurrency=MAX_CONNECTIONS,
+            http=partial(Connection, Places(limits)),  # type: ignore[arg-type]  # called as the class would be
             lifespan="off",
             ws="none",
             log_config=None,
             log_level="critical",  # what fails is logged by guard, with its request
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=False,  # see app: only those of the proxies that a setting names
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 
 from services.gateway.access import Access
+from services.gateway.audit import Audit
 from services.gateway.rates import Rates
 from services.gateway.view import View
 
@@ -31,3 +32,15 @@ def rates_of(request: Request) -> Rates:
     """How fast an address may ask."""
     rates: Rates = request.app.state.rates
     return rates
+
+
+def audit_of(request: Request) -> Audit:
+    """Where it is told who did what."""
+    audit: Audit = request.app.state.audit
+    return audit
+
+
+def origin_setting(request: Request) -> str:
+    """Where browsers reach the gateway, if it was told; else nothing."""
+    origin: str = request.app.state.origin
+    return origin

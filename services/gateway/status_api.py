@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from services.gateway.answers import json_answer
 from services.gateway.live_producers import default_providers
-from services.gateway.state import variables_of, view_of
+from services.gateway.state import access_of, variables_of, view_of
 from shared.messages import Presence
 from shared.providers import KEY_VARIABLES, KEYLESS, PROVIDERS, problem_of, with_keys
 
@@ -24,6 +24,8 @@ class Readiness(msgspec.Struct):
     producers: int
     missing: list[str]
     """Sentences for the user."""
+    session: bool
+    """Whether this browser is signed in by a session, which it can end."""
 
 
 class ProviderView(msgspec.Struct):
@@ -57,8 +59,9 @@ async def livez(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Whether runs can be shown; 503 if not, and what is missing either way."""
     view = view_of(request)
+    session = access_of(request).has_session(request.headers)
     readiness = Readiness(
-        view.ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing()
+        view.ready, view.connected, view.current, view.orchestrator, len(view.producers.all()), view.missing(), session
     )
     return json_answer(readiness, 200 if view.ready else 503)
 

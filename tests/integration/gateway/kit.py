@@ -14,6 +14,7 @@ from services.gateway.__main__ import serve
 from services.gateway.clients import Clients
 from services.gateway.feeds import ORCHESTRATOR_PING, Ping
 from services.gateway.log_tail import LogTail
+from services.gateway.places import Limits
 from services.gateway.rates import Rate, Rates
 from services.gateway.server import address, listen
 from services.gateway.settings import GatewaySettings
@@ -244,6 +245,8 @@ async def gateway(
     tail_bytes: int = 0,
     clients: Clients | None = None,
     rates: Rates | None = None,
+    limits: Limits | None = None,
+    log_level: str = "error",
     **more: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway on a free port of this process, and a client of it."""
@@ -251,9 +254,9 @@ async def gateway(
     view = View(clients)
     if tail_bytes:
         view.list, view.whole = LogTail(tail_bytes), LogTail(tail_bytes)
-    rates = rates or Rates(changes=Rate(10_000, 10_000), reads=Rate(10_000, 10_000))
-    settings = GatewaySettings(nats_url=nats_url, port=0, log_level="error", **more)
-    serving = asyncio.ensure_future(serve(settings, variables or {}, listener, view, rates))
+    rates = rates or Rates(changes=Rate(10_000, 10_000), reads=Rate(10_000, 10_000), public=Rate(10_000, 10_000))
+    settings = GatewaySettings(nats_url=nats_url, port=0, log_level=log_level, **more)
+    serving = asyncio.ensure_future(serve(settings, variables or {}, listener, view, rates, limits))
     try:
         async with httpx.AsyncClient(base_url=address(listener), timeout=10) as client:
             yield client

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from services.gateway import request_body, server
+from services.gateway import connection, request_body
 from shared.bus import connect
 from tests.conftest import NatsServer, eventually
 from tests.integration.gateway.kit import RUN, Orchestrator, gateway, ready, stalled, watch
@@ -63,7 +63,7 @@ async def test_the_page_recovers_when_the_server_comes_back(nats_server: NatsSer
 async def test_who_never_finishes_asking_is_cut_off(
     client: httpx.AsyncClient, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(request_body, "BODY_SECONDS", 0.2)
     await orchestrator.write()
     await orchestrator.accept("Louvre")

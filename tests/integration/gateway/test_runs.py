@@ -6,10 +6,17 @@ import httpx
 import msgspec
 
 from shared import subjects
-from shared.bus import Bus
+from shared.bus import Bus, bucket_key
 from shared.messages import FacetCounts, Presence, ProviderCounts, RunSpec, StartRun
 from tests.conftest import eventually
 from tests.integration.gateway.kit import HEADERS, RUN, Orchestrator, gateway, ready, status_of
+
+
+class Spoilt(msgspec.Struct):
+    """Stands where a run's state should be."""
+
+    run: str
+    topic: str
 
 
 async def test_starts_shows_and_changes_runs(client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
@@ -290,3 +297,23 @@ async def test_pages_may_run_nothing_but_our_own_files(client: httpx.AsyncClient
     page = (await client.get("/")).text
     assert "http://" not in page
     assert "https://" not in page
+
+
+async def test_what_the_bus_holds_and_nobody_can_read_is_told_as_such(
+    client: httpx.AsyncClient, orchestrator: Orchestrator, bus: Bus
+) -> None:
+    state = await orchestrator.write(run="20261124-101500-bbbbbb")
+    await bus.publish(bucket_key("RUNS", RUN), Spoilt(run=RUN, topic=state.spec.topic))
+    for path in ("", "/series", "/attributes", "/events", "/stop"):
+        asked = client.post if path == "/stop" else client.get
+        answer = await asked(f"/api/runs/{RUN}{path}")
+        assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json"), path
+        assert "The bus holds something" in answer.json()["detail"]
+
+
+async def test_an_answer_on_another_run_is_none(client: httpx.AsyncClient, orchestrator: Orchestrator) -> None:
+    other = await orchestrator.write(run="20261124-101500-bbbbbb")
+    orchestrator.states["20261124-101500-cccccc"] = other
+    key = {"Idempotency-Key": "20261124-101500-cccccc"}
+    answer = await client.post("/api/runs", json={"topic": "Paris", "providers": ["random"]}, headers=key)
+    assert (answer.status_code, other.run in answer.json()["detail"]) == (502, True)

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from services.gateway.access import COOKIE, LINK_SECONDS, MAX_LINKS, SESSION_SECONDS, Access
+from services.gateway.access import COOKIE, LINK_SECONDS, MAX_LINKS, SECURE_COOKIE, SESSION_SECONDS, Access
 
 TOKEN = "correct horse battery"  # noqa: S105  # of this test alone
 
@@ -54,8 +54,23 @@ def test_a_session_cannot_be_made_up(forged: str) -> None:
 
 
 def test_a_session_cannot_be_prolonged() -> None:
-    expiry, signature = Access(TOKEN).new_session().split(".")
-    assert not Access(TOKEN).has_session(cookie(f"{int(expiry) + 1}.{signature}"))
+    expiry, name, signature = Access(TOKEN).new_session().split(".")
+    assert not Access(TOKEN).has_session(cookie(f"{int(expiry) + 1}.{name}.{signature}"))
+
+
+def test_a_session_that_was_signed_out_is_good_no_more_and_others_are() -> None:
+    access = Access(TOKEN)
+    session, other = access.new_session(), access.new_session()
+    access.sign_out(cookie(session))
+    assert not access.has_session(cookie(session))
+    assert access.has_session(cookie(other))
+
+
+def test_where_browsers_come_by_tls_only_the_cookie_that_is_bound_to_the_host_counts() -> None:
+    access = Access(TOKEN, secure=True)
+    session = access.new_session()
+    assert not access.has_session(cookie(session))
+    assert access.has_session(Headers({"cookie": f"{SECURE_COOKIE}={session}"}))
 
 
 def test_a_link_works_once_and_for_a_while() -> None:
