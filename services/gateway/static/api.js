@@ -36,6 +36,7 @@ export const start = (fields, key) => post("/api/runs", fields, { "Idempotency-K
 export const forecast = (fields) => post("/api/forecast", fields);
 export const change = (id, what) => post(`${path(id)}/${what}`, {});
 export const signIn = (token) => post("/api/session", {}, { Authorization: `Bearer ${token}` });
+export const signOut = () => call("/api/session", { method: "DELETE" });
 export const listAsText = (id) => call(attributesPath(id, "txt"), { asText: true });
 export const eventsPath = (id, query) => `${path(id)}/events?${new URLSearchParams(query)}`;
 export const attributesPath = (id, format) => `${path(id)}/attributes?format=${format}`;

@@ -2,10 +2,10 @@
 
 import { byId, element, oncePerFrame } from "./dom.js";
 import { drawLines } from "./line_chart.js";
-import { count, dollars, duration, percent, perUnique, rate, share } from "./wording.js";
+import { count, dollars, duration, percent, perUnique, rate, share, status } from "./wording.js";
 
 const LINES = [
-  ["Status", (store) => store.state?.status ?? "…"],
+  ["Status", (store) => (store.state ? status(store.state.status) : "…")],
   ["Unique", (store) => count(store.unique)],
   ["Unique / min", (store) => (store.perMinute == null ? "–" : rate(store.perMinute))],
   ["Candidates", (store) => count(store.candidates)],

@@ -7,7 +7,7 @@ import { showRuns } from "./past_runs.js";
 import { showProducers } from "./producers_panel.js";
 import { RunPanel } from "./run_panel.js";
 import { RunStore } from "./run_store.js";
-import { offerSignIn } from "./sign_in.js";
+import { offerSignIn, offerSignOut } from "./sign_in.js";
 import { StartForm } from "./start_form.js";
 
 const POLL = 2_000; // milliseconds between looks at what is there
@@ -89,6 +89,7 @@ async function refreshState() {
     const readiness = await api.readiness();
     answers = true;
     showMissing(readiness.missing ?? []);
+    offerSignOut(readiness.session);
     form.describe(await api.providers());
   } catch (error) {
     answers = Boolean(error.status);

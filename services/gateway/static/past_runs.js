@@ -1,7 +1,7 @@
 // The list of runs, newest first.
 
 import { byId, element } from "./dom.js";
-import { count, dollars, moment } from "./wording.js";
+import { count, dollars, moment, status } from "./wording.js";
 
 // `shown` are the runs on the page; `open(run)` shows one, `beside(run)` puts one next to it.
 export function showRuns(runs, shown, open, beside) {
@@ -18,7 +18,7 @@ function link(run, shown, open) {
     "",
     element("span", "name", run.topic),
     element("span", "count", count(run.accepted)),
-    element("span", "hint", `${run.status} · ${moment(run.created)}${cost}`),
+    element("span", "hint", `${status(run.status)} · ${moment(run.created)}${cost}`),
   );
   node.href = `/?run=${encodeURIComponent(run.run)}`;
   node.dataset.run = run.run;

@@ -7,6 +7,7 @@ const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 10_000;
 const UNSEEN = 5_000; // a page nobody sees lets go of its connection: a browser has only six for all its tabs
 const NAMES = ["hello", "snapshot", "run", "accepted", "duplicate", "settled", "reset", "hb", "bye", "done"];
+const LOGGED = ["accepted", "duplicate", "settled"]; // each comes once, with an id that says where it is in the log
 
 export class RunEvents {
   // `handlers` has a function for each event by its name, and `connection(state)`: connecting, live, waiting or ended.
@@ -37,10 +38,19 @@ export class RunEvents {
 
   take(name, event) {
     this.heard();
-    if (name === "reset") this.lastId = "";
-    else if (event.lastEventId) this.lastId = event.lastEventId;
+    if (LOGGED.includes(name)) {
+      if (this.had(event.lastEventId)) return;
+      this.lastId = event.lastEventId;
+    } else if (name === "reset") this.lastId = "";
     this.handlers[name]?.(JSON.parse(event.data));
     if (name === "done") this.end();
+  }
+
+  // Ids are "<log>-<place>". Behind a proxy that strips Last-Event-ID, a connection that broke begins again with the first event.
+  had(id) {
+    const [log, place] = id.split("-");
+    const [lastLog, lastPlace] = this.lastId.split("-");
+    return log === lastLog && Number(place) <= Number(lastPlace);
   }
 
   end() {

@@ -11,9 +11,9 @@ import { showProviders } from "./provider_table.js";
 import { drawShares } from "./share_chart.js";
 import { Story } from "./story.js";
 import { adviceFor, toast } from "./toasts.js";
-import { count, dollars, duration, ENDED, limits } from "./wording.js";
+import { count, dollars, duration, ENDED, limits, status } from "./wording.js";
 
-const POSSIBLE = { pause: ["running"], resume: ["paused"], stop: ["running", "paused"] };
+const POSSIBLE = { pause: ["running", "waiting"], resume: ["paused"], stop: ["running", "waiting", "paused"] };
 const FORMATS = ["txt", "json", "jsonl", "csv"];
 const CALM = 500; // milliseconds between two drawings of charts and tables
 const SPOKEN = 10_000; // milliseconds between two reports to a screen reader
@@ -132,15 +132,15 @@ export class RunPanel {
     if (now - this.spoken < SPOKEN && this.status === this.said) return;
     this.spoken = now;
     this.said = this.status;
-    setText("spoken", this.status ? `${this.status}, ${count(this.store.unique)} unique attributes` : "");
+    setText("spoken", this.status ? `${status(this.status)}, ${count(this.store.unique)} unique attributes` : "");
   }
 
   describe(state) {
     setText("topic", state.topic);
     document.title = `${state.topic} · Chorus`;
     setText("limits", `· ${limits(state.spec)}`);
-    setText("status", state.status);
-    byId("status").dataset.state = state.status;
+    setText("status", status(state.status));
+    byId("status").dataset.state = state.status === "waiting" ? "unserved" : state.status;
     setText("reason", state.reason ? `${ENDED.includes(state.status) ? "Why it ended: " : ""}${state.reason}` : "");
     setText("seconds", `· ran ${duration(state.seconds)}`);
     if (this.status === state.status) return;

@@ -114,6 +114,7 @@ export class RunStore extends EventTarget {
   }
 
   accept(attribute) {
+    if (attribute.ordinal <= this.attributes.length) return; // sent again
     this.attributes.push(attribute);
     this.count(attribute, 0);
     const time = Date.parse(attribute.at);

@@ -1,4 +1,4 @@
-// Asking for the gateway's token when it wants one.
+// Asking for the gateway's token when it wants one, and giving the session back.
 
 import * as api from "./api.js";
 import { byId, showMessage } from "./dom.js";
@@ -18,4 +18,18 @@ export function offerSignIn() {
       showMessage("sign-in-error", error.status === 401 ? "That is not the token." : error.message);
     }
   });
+}
+
+// `session` tells whether this browser has one.
+export function offerSignOut(session) {
+  const button = byId("sign-out");
+  button.hidden = !session;
+  button.onclick = async () => {
+    try {
+      await api.signOut();
+      location.assign("/");
+    } catch (error) {
+      button.title = error.message;
+    }
+  };
 }

@@ -47,6 +47,9 @@ export function moment(text) {
   return Number.isNaN(date.getTime()) ? "" : date.toLocaleString();
 }
 
+// "waiting" is no state of a connection here: the run has nobody to ask.
+export const status = (name) => (name === "waiting" ? "waits for a provider" : name);
+
 const TIERS = {
   exact: "the same once normalised",
   rule: "the same by a rule",
