@@ -81,6 +81,9 @@ async def test_who_shows_the_token_is_never_refused_for_what_others_at_the_addre
     few = Rate(burst=3, per_second=0.001)
     rates = Rates(failures=few, public=few, reads=Rate(burst=50, per_second=50))
     async with gateway(nats_url, gateway_token=TOKEN, rates=rates) as client:
+        client.headers.update(BEARER)
+        await ready(client)
+        del client.headers["Authorization"]
         guesses = [await client.get("/api/runs", headers={"Authorization": f"Bearer guess-{n}"}) for n in range(5)]
         assert [one.status_code for one in guesses] == [401, 401, 401, 429, 429]
         links = [await client.post("/login", data={"code": "x"}) for _ in range(3)]
@@ -216,6 +219,7 @@ async def test_sign_ins_refusals_and_changes_are_told_with_the_address_and_no_se
 
 async def test_other_names_are_served_when_they_are_listed(nats_url: str, orchestrator: Orchestrator) -> None:
     async with gateway(nats_url, gateway_hosts="chorus.example", gateway_token=TOKEN) as client:
+        await ready(client)
         for host, status in [("chorus.example", 200), ("10.0.0.7:8080", 200), ("evil.test", 400), ("", 400)]:
             answer = await client.get("/livez", headers={"Host": host})
             assert answer.status_code == status, host
