@@ -5,7 +5,7 @@ What others found is data to a prompt: JSON between marks that it cannot hold. W
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from shared.messages import MAX_FACET, Kind, Task
@@ -41,11 +41,11 @@ def _data(task: Task) -> Iterable[str]:
     """The lines of what others wrote. A text that has a flaw is left out; the numbers of the rest stay."""
     if task.kind == "adjudicate":
         for number, pair in enumerate(task.pairs, start=1):
-            if not (flaw(pair.text) or flaw(pair.of_text)):
+            if not (_flaw(pair.text) or _flaw(pair.of_text)):
                 yield f"[{number}, {quoted(pair.text)}, {quoted(pair.of_text)}]"
     elif task.kind == "judge":
         for number, text in enumerate(task.sample.values(), start=1):
-            if not flaw(text):
+            if not _flaw(text):
                 yield f"[{number}, {quoted(text)}]"
     else:
         if facet := _facet(task):
@@ -61,7 +61,12 @@ def _facet(task: Task) -> str:
 
 
 def _plain(texts: Iterable[str]) -> list[str]:
-    return [text for text in texts if not flaw(text)]
+    return [text for text in texts if not _flaw(text)]
+
+
+@lru_cache(maxsize=4096)  # some ten lists to avoid: prompts name much the same again and again
+def _flaw(text: str) -> str:
+    return flaw(text)
 
 
 @cache
