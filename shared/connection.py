@@ -58,13 +58,22 @@ class Access:
         )
 
 
+class Denials(set[str]):
+    """Subjects that the server did not let us publish on, in small letters."""
+
+    all = False
+    """Whether we may not hear answers: whatever we ask is as good as denied."""
+
+    def __contains__(self, subject: object) -> bool:
+        return self.all or super().__contains__(subject)
+
+
 class BusClient(Client):
     """The NATS client, with what it was refused and whom it believes."""
 
     def __init__(self, access: Access) -> None:
         super().__init__()
-        self.denied: set[str] = set()
-        """Subjects that the server did not let us publish on, in small letters."""
+        self.denied = Denials()
         self.verifier = Verifier(access.orchestrator_key)
         self.signer = Signer(access.nkey) if access.nkey and access.role == roles.ORCHESTRATOR else None
 
@@ -102,7 +111,7 @@ class _Events:
 
     def __init__(self, client: BusClient, url: str, access: Access, closed: asyncio.Event) -> None:
         self._client = client
-        self._url = CREDENTIALS.sub(r"\1…@", url)
+        self._url = _without_credentials(url)
         self._access = access
         self._closed = closed
         self._waiting = False
@@ -134,6 +143,8 @@ class _Events:
     def _denied(self, action: str, subject: str) -> None:
         if action == "publish" and len(self._client.denied) < MAX_DENIED:
             self._client.denied.add(subject)
+        if action == "subscription" and subject.startswith(roles.inbox(self._access.role).lower()):
+            self._client.denied.all = True  # the key is of another role
         role, hint = self._access.role, "see deploy/nats/permissions.conf"
         log.error("bus.denied", action=action, subject=subject, role=role, reason="permissions violation", hint=hint)
 
@@ -154,7 +165,8 @@ class _Events:
 async def open_client(url: str, name: str, closed: asyncio.Event, access: Access) -> BusClient:
     """Connect to NATS, waiting for as long as it takes and saying so once; `closed` is set when it is lost for good.
 
-    Exits with one sentence when a key file cannot be used. Raises Denied when a key is not taken and `access` is not patient.
+    Exits with one sentence when a key file cannot be used, or `url` is no address. Raises Denied when a key is not taken and
+    `access` is not patient.
     """
     access = dataclasses.replace(access, role=access.role or name)
     if access.nkey:
@@ -180,11 +192,17 @@ async def open_client(url: str, name: str, closed: asyncio.Event, access: Access
             disconnected_cb=events.on_disconnected,
             reconnected_cb=events.on_reconnected,
         )
+    except nats.errors.Error as error:  # what the network or the server says is tried again, and never arrives here
+        raise SystemExit(f"NATS_URL is {_without_credentials(url)!r}, which is no address of a NATS: {error}.") from error
     except BaseException:  # told to stop meanwhile: the half-made connection would stay open for ever
         await close_client(client)
         raise
     events.let_in = True
     return client
+
+
+def _without_credentials(url: str) -> str:
+    return CREDENTIALS.sub(r"\1…@", url)
 
 
 def _trust(ca: str) -> ssl.SSLContext:

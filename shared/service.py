@@ -272,14 +272,17 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
     stop_on_signals(stopping)
     known: list[Service] = []
     beating = _say_alive(lambda: any(one.ready for one in known))
-    connecting = asyncio.ensure_future(connect(settings.nats_url, name, settings.access()))
+    connecting = asyncio.ensure_future(_connect(name, settings))
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not connecting.done():
         connecting.cancel()
         raise SystemExit(0)  # told to stop before there was a bus
-    running = Service(name, description, await connecting, stopping)
+    bus = await connecting
+    if isinstance(bus, SystemExit):
+        raise bus
+    running = Service(name, description, bus, stopping)
     known.append(running)
     traces.start(name, running.id, VERSION, environment())
     end_metrics = metrics.serve(settings.metrics_host, settings.metrics_port)
@@ -292,6 +295,14 @@ async def service(name: str, settings: Settings, description: str, *, ready: boo
         await end(beating)
         end_metrics()
         await traces.stop()
+
+
+async def _connect(name: str, settings: Settings) -> Bus | SystemExit:
+    """The bus, or why it cannot be had; raised out of a task, that sentence would be followed by a traceback."""
+    try:
+        return await connect(settings.nats_url, name, settings.access())
+    except SystemExit as error:
+        return error
 
 
 def _say_alive(ready: Callable[[], bool]) -> "list[asyncio.Future[None]]":

@@ -303,6 +303,13 @@ async def test_a_nats_that_asks_for_a_key_is_told_at_once(cli: CommandLine, tmp_
         assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(("url", "nkey"), [("nats://a:b:c", ""), ("nats://127.0.0.1:1", "none.nk")])
+async def test_a_wrong_setting_of_the_bus_is_told_in_one_line(cli: CommandLine, url: str, nkey: str) -> None:
+    code, _, errors = await cli.run("--topic", "x", "--provider", "random", NATS_URL=url, NATS_NKEY=nkey)
+    assert code == 2
+    assert len(errors.splitlines()) == 1, errors
+
+
 async def test_providers_that_nobody_offers_are_refused_on_a_joined_nats(cli: CommandLine, nats_url: str) -> None:
     code, _, errors = await cli.run("--topic", "x", "--provider", "openai,gemini", "--iterations", "1", NATS_URL=nats_url)
     assert code == 2

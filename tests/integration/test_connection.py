@@ -12,8 +12,9 @@ import structlog
 
 from services.launcher import keys
 from shared.bus import Access, Denied, Unavailable, connect
+from shared.messages import ChangeRun
 from shared.news import News
-from shared.roles import GATEWAY, RECORDER
+from shared.roles import GATEWAY, PROVISION, RECORDER
 from shared.service import end
 from tests.conftest import eventually
 from tests.integration.secured_server import SecuredServer
@@ -68,6 +69,32 @@ async def test_the_right_key_is_taken_at_once(secured: SecuredServer) -> None:
     bus = await connect(secured.url, GATEWAY, dataclasses.replace(secured.access(GATEWAY), patient=False))
     assert bus.client.is_connected
     await bus.close()
+
+
+async def test_the_key_of_another_role_is_told_from_silence(secured: SecuredServer) -> None:
+    """Who may not hear answers would wait for each until its time is over, and take the service for missing."""
+    access = dataclasses.replace(secured.access(PROVISION), role=GATEWAY)
+    bus = await connect(secured.url, GATEWAY, access)
+    with pytest.raises(Denied):
+        await bus.ask("$SRV.PING.orchestrator", ChangeRun(run="run-1"), timeout=1)
+    await bus.close()
+
+
+@pytest.mark.parametrize("url", ["nats://a:b:c", "nats://user:hidden@[::1", ","])
+async def test_an_address_that_is_none_is_told_in_a_sentence(url: str) -> None:
+    with pytest.raises(SystemExit, match=r"NATS_URL is .*, which is no address of a NATS") as told:
+        await connect(url, "test")
+    assert "hidden" not in str(told.value)
+
+
+async def test_a_service_with_a_wrong_setting_of_its_bus_ends_with_one_line(tmp_path: Path) -> None:
+    for wrong in ({"NATS_URL": "nats://a:b:c"}, {"NATS_NKEY": str(tmp_path / "none.nk")}):
+        recorder = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.recorder", stderr=asyncio.subprocess.PIPE, env={**os.environ, **wrong}
+        )
+        _, errors = await asyncio.wait_for(recorder.communicate(), 20)
+        assert recorder.returncode == 1
+        assert len(errors.splitlines()) == 1, errors.decode()
 
 
 async def test_what_could_not_be_listened_to_is_tried_again(nats_url: str) -> None:

@@ -116,6 +116,12 @@ class Session:
         last_resort.start()
 
     async def _work(self) -> tuple[Finished, Path | None]:
+        try:
+            return await self._from_plan_to_files()
+        except SystemExit as error:  # a key file that cannot be used, say: out of a task it would be followed by a traceback
+            raise StackError(str(error), 2) from error
+
+    async def _from_plan_to_files(self) -> tuple[Finished, Path | None]:
         services, names, producers = await self._plan()
         stack = await Stack.start(services, names, producers, self._more_variables())
         showing = asyncio.ensure_future(self._show_logs(stack))

@@ -51,20 +51,11 @@ class Stack:
     @classmethod
     async def start(cls, services: Sequence[str], providers: Sequence[str], producers: int, more: dict[str, str]) -> "Stack":
         """Start services and producers and wait until all are ready. Raises StackError."""
-        folder = Path(tempfile.mkdtemp(prefix="chorus-"))
-        command = [sys.executable, "-m", "services.launcher", "run", "--parent-stdin", "--temporary"]
-        command += ["--services", ",".join(services), "--folder", str(folder)]
-        command += ["--provider", ",".join(providers), "--producers", str(producers)]
-        (folder / "log").mkdir()
-        with (folder / "log" / "launcher.log").open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,  # not ours: whoever reads that would wait for the services when we have left
-                env={**os.environ, **more, SUPERVISED: ""},
-                start_new_session=True,  # a Ctrl-C in the terminal is ours alone: the run is ended first, then the services
-            )
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="chorus-"))
+            process = await _launch(folder, services, providers, producers, more)
+        except OSError as error:  # as on a full disk
+            raise StackError(f"the services cannot be started in {tempfile.gettempdir()}: {error.strerror or error}") from error
         self = cls(process, folder)
         try:
             answer = await self._wait_until_ready()
@@ -104,3 +95,22 @@ class Stack:
                 self._process.kill()
         if not keep_logs:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _launch(
+    folder: Path, services: Sequence[str], providers: Sequence[str], producers: int, more: dict[str, str]
+) -> asyncio.subprocess.Process:
+    """Start the launcher."""
+    command = [sys.executable, "-m", "services.launcher", "run", "--parent-stdin", "--temporary"]
+    command += ["--services", ",".join(services), "--folder", str(folder)]
+    command += ["--provider", ",".join(providers), "--producers", str(producers)]
+    (folder / "log").mkdir()
+    with (folder / "log" / "launcher.log").open("ab") as errors:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,  # not ours: whoever reads that would wait for the services when we have left
+            env={**os.environ, **more, SUPERVISED: ""},
+            start_new_session=True,  # a Ctrl-C in the terminal is ours alone: the run is ended first, then the services
+        )
