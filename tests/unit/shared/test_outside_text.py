@@ -2,6 +2,7 @@
 """What text of producers and models is taken, and why it is refused."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from shared.messages import MAX_FACET, MAX_TEXT
 from shared.outside_text import DATA_BEGIN, DATA_END, flaw
+
+LISTS = Path(__file__).parents[2] / "bench" / "dedupe" / "lists"
 
 TAKEN = [
     "Louvre",
@@ -105,6 +108,14 @@ REFUSED = [
 @pytest.mark.parametrize("text", TAKEN)
 def test_an_honest_attribute_is_taken(text: str) -> None:
     assert flaw(text) == ""
+
+
+@pytest.mark.parametrize("path", sorted(LISTS.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_list_of_names_loses_none(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    texts = [text.strip() for line in lines for text in line.split("|")]
+    assert len(texts) > 50
+    assert [text for text in texts if flaw(text)] == []
 
 
 @pytest.mark.parametrize(("text", "kind"), REFUSED)
