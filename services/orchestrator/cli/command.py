@@ -129,7 +129,7 @@ def _check_prices(spec: RunSpec, routes: list[Route], prices: Prices) -> None:
 
 def specify(wish: Wish, names: tuple[str, ...]) -> RunSpec:
     """The run that the flags mean. Raises ValueError with the flag's name and what is wrong with it."""
-    fields: dict[str, Any] = {f: getattr(wish, f) for f in RunSpec.__struct_fields__ if f != "providers"}
+    fields: dict[str, Any] = {f: getattr(wish, f) for f in RunSpec.__struct_fields__ if f in Wish.__struct_fields__}
     try:
         return msgspec.convert({**fields, "providers": names}, RunSpec)
     except msgspec.ValidationError as error:

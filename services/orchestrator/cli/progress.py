@@ -18,6 +18,10 @@ PLAIN_SECONDS = 2.0
 """Between two plain lines."""
 
 
+IN_WORDS = {"waiting": "waits for a provider", "paused": "paused", "stopping": "ending"}
+"""Of a run's status, where it does not just go on."""
+
+
 class Progress(Protocol):
     """What shows a run."""
 
@@ -43,7 +47,7 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown_at = -PLAIN_SECONDS
-        self._shown_reason = ""
+        self._shown_standing = ""
 
     def accepted(self, attribute: Accepted) -> None:
         if attribute.ordinal == 1:
@@ -51,9 +55,10 @@ class PlainLines:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         state = snapshot.state
-        if state.reason and state.reason != self._shown_reason:
-            self._shown_reason = state.reason
-            self._print(state.reason)
+        if (now := standing(state)) != self._shown_standing:
+            self._shown_standing = now
+            if now:
+                self._print(now)
         if state.seconds - self._shown_at >= PLAIN_SECONDS:
             self._shown_at = state.seconds
             self._print(f"{state.seconds:6.1f} s  {counts(state)}  {snapshot.per_minute:.0f} a minute")
@@ -92,12 +97,17 @@ class LivePanel:
         if self._snapshot is not None:
             state = self._snapshot.state
             parts.append(Text(f"{state.seconds:.0f} s   {counts(state)}   {self._snapshot.per_minute:.0f} a minute"))
-            if state.reason:
-                parts.append(Text(printable(state.reason), style="yellow"))
+            if now := standing(state):
+                parts.append(Text(printable(now), style="yellow"))
             parts.append(_providers(state))
         parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in self._latest]
         parts.append(Text("Ctrl-C ends the run; the files stay complete", style="dim"))
         return Group(*parts)
+
+
+def standing(state: RunState) -> str:
+    """What keeps a run from going on, and why; empty for one that goes on and has nothing to say."""
+    return ": ".join(part for part in (IN_WORDS.get(state.status, ""), state.reason) if part)
 
 
 def counts(state: RunState) -> str:

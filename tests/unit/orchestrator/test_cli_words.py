@@ -3,6 +3,7 @@
 import io
 import json
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -60,6 +61,20 @@ def test_the_last_words_obey_nothing(capsys: pytest.CaptureFixture[str], as_json
     assert acts(said.out + said.err) == []
     if as_json:
         assert json.loads(said.out)["reason"] == FINISHED.reason
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_run_that_waits_is_told_from_one_that_goes_on(terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=200)
+    progress = LivePanel(console, "topic") if terminal else PlainLines(console)
+    waits = msgspec.structs.replace(STATE, status="waiting", reason="nobody offers gemini")
+    for state in (waits, waits, msgspec.structs.replace(STATE, reason="")):
+        progress.snapshot(Snapshot(state=state))
+    progress.close()
+    assert "waits for a provider: nobody offers gemini" in out.getvalue()
+    if not terminal:
+        assert out.getvalue().count("waits for a provider") == 1
 
 
 def test_a_list_is_handed_to_a_program_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
