@@ -54,6 +54,24 @@ async def test_a_browser_is_asked_for_the_token(browser: Browser, nats_url: str,
         assert await page.evaluate("document.cookie") == ""  # scripts cannot read it
 
 
+async def test_a_browser_signs_in_by_a_link_and_out_again(browser: Browser, nats_url: str, orchestrator: Orchestrator) -> None:
+    token = "correct-horse-battery"  # noqa: S105  # of this test alone
+    async with gateway(nats_url, gateway_token=token) as client:
+        await ready(client)
+        made = await client.post("/api/login-links", headers={"Authorization": f"Bearer {token}"})
+        watched = await open_page(browser, made.json()["link"])
+        page = watched.page
+        assert await page.context.cookies() == []
+        await page.click("[type=submit]")
+        await expect(page.locator("#past-empty")).to_be_visible()
+        assert [cookie["name"] for cookie in await page.context.cookies()] == ["chorus_session"]
+        await page.click("#sign-out")
+        await expect(page.locator("#sign-in")).to_be_visible()
+        assert await page.context.cookies() == []
+        await expect(page.locator("#sign-out")).to_be_hidden()
+        assert watched.wrong == []
+
+
 async def test_what_is_missing_is_said_until_it_is_there(browser: Browser, nats_url: str, bus: Bus) -> None:
     async with gateway(nats_url) as client:
         await ready(client)

@@ -1,13 +1,21 @@
 """What the page tells of a run: cost, limits, curves, coverage, and other runs beside it."""
 
+from typing import get_args
+
 import httpx
 import msgspec
+import pytest
 from playwright.async_api import Browser, expect
 
-from shared.messages import FacetCounts, ProviderCounts
+from services.gateway import events, follower
+from services.gateway.view import View
+from shared.bus import Bus
+from shared.messages import FacetCounts, ProviderCounts, Status
 from tests.conftest import eventually
 from tests.e2e.dashboard.page import PATIENCE, address, open_page, picture
 from tests.integration.gateway.kit import SPEC, Orchestrator, gateway, ready, status_of
+
+COLOUR = "(node) => getComputedStyle(node).color"
 
 
 async def test_cost_limits_and_a_provider_that_left(
@@ -127,4 +135,50 @@ async def test_runs_side_by_side(browser: Browser, client: httpx.AsyncClient, or
     await picture(watched, "side-by-side")
     await page.click("#compared-head .close")
     await expect(page.locator("#comparison")).to_be_hidden()
+    assert watched.wrong == []
+
+
+@pytest.mark.skipif("waiting" not in get_args(Status), reason="runs do not say so yet")
+async def test_a_run_that_waits_for_a_provider_says_so_and_can_be_held_and_ended(
+    browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator
+) -> None:
+    await orchestrator.write(status="waiting", reason="nobody offers openai")
+    watched = await open_page(browser, address(client))
+    page = watched.page
+    await expect(page.locator("#status")).to_have_text("waits for a provider")
+    await expect(page.locator("#past")).to_contain_text("waits for a provider")
+    await expect(page.locator("#reason")).to_have_text("nobody offers openai")
+    waiting = await page.locator("#status").evaluate(COLOUR)
+    await expect(page.locator("#stop")).to_be_enabled()
+    await expect(page.locator("#resume")).to_be_disabled()
+    await page.click("#pause")
+    await expect(page.locator("#status")).to_have_text("paused")
+    await page.click("#resume")
+    await expect(page.locator("#status")).to_have_text("running")
+    assert waiting != await page.locator("#status").evaluate(COLOUR)
+    assert watched.wrong == []
+
+
+async def test_a_proxy_that_keeps_the_last_event_to_itself_doubles_nothing(
+    browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LIFE_SECONDS", 1)  # then the browser comes back by itself
+    monkeypatch.setattr(follower, "HEARTBEAT_SECONDS", 0.5)
+    await orchestrator.accept("Louvre", "Eiffel Tower")
+    await orchestrator.repeat("louvre", "louvres")
+    kept: list[str] = []
+
+    async def nowhere(view: View, bus: Bus, last_id: str) -> int:
+        kept.append(last_id)
+        return 0
+
+    monkeypatch.setattr(events, "_place", nowhere)
+    watched = await open_page(browser, address(client))
+    page = watched.page
+    await expect(page.locator("#list-note")).to_have_text("2 attributes")
+    await eventually(lambda: len(kept) >= 2, PATIENCE / 1000)
+    await orchestrator.accept("Orsay")
+    await expect(page.locator("#list-note")).to_have_text("3 attributes")
+    await expect(page.locator("#unique")).to_have_text("3")
+    await expect(page.locator("#duplicates")).to_have_text("2")
     assert watched.wrong == []
