@@ -14,7 +14,11 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from services.gateway.log_tail import CHUNK_FRAMES
+from services.gateway.places import Limits
 from services.gateway.server import address, listen, make_server
+
+ROOM = Limits(strangers=2000, strangers_per_address=2000)
+"""Nobody signs in here."""
 
 
 def make_app(frames: list[bytes]) -> Starlette:
@@ -32,7 +36,7 @@ def make_app(frames: list[bytes]) -> Starlette:
 
 async def main(frames: list[bytes]) -> None:
     listener = listen("127.0.0.1", 0)
-    server: uvicorn.Server = make_server(make_app(frames))
+    server: uvicorn.Server = make_server(make_app(frames), ROOM)
     sys.stdout.write(f"{address(listener)}\n")
     sys.stdout.flush()
     await server.serve(sockets=[listener])

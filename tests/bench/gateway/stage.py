@@ -81,14 +81,14 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(store: Path | None = None) -> AsyncIterator[Stage]:
-    """The bus keeps its streams under `store`, or where temporary files are."""
+async def stage(store: Path | None = None, **settings: str) -> AsyncIterator[Stage]:
+    """The bus keeps its streams under `store`, or where temporary files are; `settings` are the gateway's."""
     with tempfile.TemporaryDirectory(dir=store) as folder:
         server = NatsServer(Path(folder) / "nats")
         server.start()
         bus = await connect(server.url, "bench")
         await bus.provision()
-        environment = os.environ | {"NATS_URL": server.url, "PORT": "0"}
+        environment = os.environ | {"NATS_URL": server.url, "PORT": "0"} | settings
         process = await start("services.gateway", environment)
         try:
             assert process.stderr is not None
