@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -59,6 +59,17 @@ class Left(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.code = 128 + number
+
+
+class _Plan(NamedTuple):
+    """What to start: on a NATS that is joined only what is not there."""
+
+    services: list[str]
+    providers: tuple[str, ...]
+    producers: int
+    """In all, of these providers."""
+    relies_on_others: bool = False
+    """Whether the run has a provider that only producers of others work for."""
 
 
 class Session:
@@ -122,13 +133,15 @@ class Session:
             raise StackError(str(error), 2) from error
 
     async def _from_plan_to_files(self) -> tuple[Finished, Path | None]:
-        services, names, producers = await self._plan()
-        stack = await Stack.start(services, names, producers, self._more_variables())
+        plan = await self._plan()
+        stack = await Stack.start(plan.services, plan.providers, plan.producers, self._more_variables())
         showing = asyncio.ensure_future(self._show_logs(stack))
         in_order = False
         try:
             bus = await connect(stack.nats_url, "cli", self._access(stack.keys))
             try:
+                if plan.relies_on_others and "orchestrator" in plan.services:
+                    await asyncio.sleep(PRESENCE_SECONDS)  # it has just been started, and hears of them as we did
                 done = await self._until_done(stack, bus)
             finally:
                 await bus.close()
@@ -144,14 +157,11 @@ class Session:
         known = keys.get("ORCHESTRATOR_KEY", self._settings.orchestrator_key)
         return Access(GATEWAY, nkey, self._settings.nats_ca, known, patient=False)
 
-    async def _plan(self) -> tuple[list[str], tuple[str, ...], int]:
-        """The services to start, and how many producers of which providers: on a NATS that is joined only what is not there.
-
-        Raises StackError when none of the run's providers can be asked.
-        """
+    async def _plan(self) -> _Plan:
+        """What to start. Raises StackError when none of the run's providers can be asked."""
         names = self._spec.providers
         if self._joined is None:
-            return ["nats", "orchestrator", "recorder"], names, self._spec.producers
+            return _Plan(["nats", "orchestrator", "recorder"], names, self._spec.producers)
         bus = await connect(self._joined, "cli", self._access({}))
         try:
             services = ["recorder"]  # its own one, for the folder that was asked for
@@ -167,8 +177,10 @@ class Session:
         if not here and not live:
             reasons = "; ".join(problems.values())
             raise StackError(f"no producer on this NATS offers {', '.join(names)}, and none can be started here: {reasons}", 2)
+        if not here:
+            return _Plan(services, ("random",), 0, relies_on_others=True)  # none: the launcher must be named one
         missing = max(0, self._spec.producers - sum(map(len, live.values())))
-        return (services, here, missing) if here else (services, ("random",), 0)  # none: the launcher must be named one
+        return _Plan(services, here, missing, relies_on_others=bool(live.keys() - set(here)))
 
     async def _live(self, bus: Bus) -> dict[str, set[str]]:
         """The producers that are there, by those providers of the run that they work for."""
