@@ -53,7 +53,19 @@ class Access:
 
     def has_session(self, headers: Headers) -> bool:
         """Whether the cookie of a session that is neither over nor signed out came along."""
-        return bool(self._session(headers))
+        return bool(self.session(headers))
+
+    def session(self, headers: Headers) -> str:
+        """The session that came along, if it is good; else nothing."""
+        session, _, signature = cookie_parser(headers.get("cookie", "")).get(self.cookie, "").rpartition(".")
+        expiry = session.partition(".")[0]
+        valid = hmac.compare_digest(signature.encode(), self._sign(session).encode())
+        good = self.required and valid and expiry.isascii() and expiry.isdigit() and int(expiry[:15]) > self._clock()
+        return session if good and not self.is_signed_out(session) else ""
+
+    def is_signed_out(self, session: str) -> bool:
+        """Whether a session that was good has ended since."""
+        return session in self._signed_out
 
     def new_session(self) -> str:
         """The value of the cookie that signs a browser in."""
@@ -62,7 +74,7 @@ class Access:
 
     def sign_out(self, headers: Headers) -> None:
         """End the session whose cookie came along, whoever else may have it. A restart forgets that; a new token ends all."""
-        if session := self._session(headers):
+        if session := self.session(headers):
             self._signed_out[session] = None
             while len(self._signed_out) > MAX_SIGNED_OUT:
                 del self._signed_out[next(iter(self._signed_out))]
@@ -78,14 +90,6 @@ class Access:
     def redeem(self, code: str) -> bool:
         """Whether a link's code is good; it is not any more afterwards."""
         return self._links.pop(code, 0.0) > self._clock()
-
-    def _session(self, headers: Headers) -> str:
-        """The session that came along, if it is good; else nothing."""
-        session, _, signature = cookie_parser(headers.get("cookie", "")).get(self.cookie, "").rpartition(".")
-        expiry = session.partition(".")[0]
-        valid = hmac.compare_digest(signature.encode(), self._sign(session).encode())
-        good = self.required and valid and expiry.isascii() and expiry.isdigit() and int(expiry[:15]) > self._clock()
-        return session if good and session not in self._signed_out else ""
 
     def _sign(self, session: str) -> str:
         return hmac.new(self._token, b"chorus session " + session.encode(), hashlib.sha256).hexdigest()

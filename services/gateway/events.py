@@ -13,7 +13,7 @@ from services.gateway.frames import parse_event_id
 from services.gateway.metrics import Metrics, metrics_of
 from services.gateway.problems import Problem
 from services.gateway.query import flag
-from services.gateway.state import view_of
+from services.gateway.state import access_of, view_of
 from services.gateway.view import NO_BUS, NO_STREAMS, View
 from shared import subjects
 from shared.bus import Bus, BusError
@@ -57,7 +57,18 @@ async def events(request: Request) -> Response:
     place = await _place(view, bus, last_id) if last_id else 0
     if place and await _has_all(bus, known.state.run, place):
         return Response(status_code=204)
-    follower = Follower(view, bus, known, metrics, place=place or 0, reset=place is None, duplicates=duplicates)
+    access = access_of(request)
+    session = access.session(request.headers)
+    follower = Follower(
+        view,
+        bus,
+        known,
+        metrics,
+        place=place or 0,
+        reset=place is None,
+        duplicates=duplicates,
+        signed_out=lambda: access.is_signed_out(session),
+    )
     return EventStream(follower, view.clients, address, metrics)
 
 

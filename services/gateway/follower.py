@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import structlog
@@ -40,12 +40,23 @@ class Follower:
     """Sends a run's events from a place on: what the stream holds, then the live tail, without gap or repeat."""
 
     def __init__(
-        self, view: View, bus: Bus, known: KnownRun, metrics: Metrics, *, place: int, reset: bool, duplicates: bool
+        self,
+        view: View,
+        bus: Bus,
+        known: KnownRun,
+        metrics: Metrics,
+        *,
+        place: int,
+        reset: bool,
+        duplicates: bool,
+        signed_out: Callable[[], bool] = lambda: False,
     ) -> None:
         self._view = view
         self._bus = bus
         self._known = known
         self._metrics = metrics
+        self._signed_out = signed_out
+        """Whether the session by which the client came has ended."""
         self._run = known.state.run
         self._place = place
         """Sequence of the log up to which the client has everything of its run."""
@@ -99,7 +110,7 @@ class Follower:
     def _watched(self) -> bool:
         """Whether there is more to come here; if not, the client comes back and finds what there is then."""
         known = self._view.runs.get(self._run) is self._known
-        return known and not self._view.closing and time.monotonic() < self._until
+        return known and not self._view.closing and not self._signed_out() and time.monotonic() < self._until
 
     def _starts_over(self) -> bool:
         """Whether what the client has is of another log: it must drop that and gets everything from the start."""

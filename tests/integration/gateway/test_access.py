@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from services.gateway import follower
 from services.gateway.access import COOKIE
 from services.gateway.clients import Clients
 from services.gateway.rates import Rate, Rates
@@ -114,6 +115,21 @@ async def test_a_session_makes_no_sessions_and_ends_when_it_is_signed_out(nats_u
         client.cookies.clear()
         assert (await client.get("/api/runs", headers=stolen)).status_code == 401
         assert not (await client.get("/readyz", headers=stolen)).json()["session"]
+
+
+async def test_an_event_stream_ends_with_the_session_that_opened_it(
+    nats_url: str, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "HEARTBEAT_SECONDS", 0.2)
+    await orchestrator.write()
+    async with gateway(nats_url, gateway_token=TOKEN) as client:
+        await ready(client)
+        await client.post("/api/session", headers=BEARER)
+        async with watch(client) as stream:
+            await stream.next("hello")
+            await stream.next("hb")
+            await client.delete("/api/session", headers={"Origin": str(client.base_url).rstrip("/")})
+            await stream.next("bye")
 
 
 async def test_nothing_that_the_token_guards_is_kept_by_a_browser_or_proxy(nats_url: str, orchestrator: Orchestrator) -> None:
