@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import structlog
 
 from services.gateway.app import make_app
+from services.gateway.audit import Audit
 from services.gateway.clients import Clients
 from services.gateway.feeds import follow_log, follow_runs, hear_producers, hear_snapshots, watch_orchestrator
 from services.gateway.places import Limits, fitting, open_files
@@ -31,7 +32,8 @@ async def serve(
     limits: Limits | None = None,
 ) -> None:
     """Serve until told to stop; the bus may come at any time."""
-    server = make_server(make_app(view, variables, settings, rates or Rates()), limits)
+    audit = Audit()
+    server = make_server(make_app(view, variables, settings, rates or Rates(), audit), audit, limits)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     log.info("gateway.listening", url=address(listener))
     try:

@@ -38,10 +38,10 @@ async def dashboard(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-def make_app(view: View, variables: Mapping[str, str], settings: GatewaySettings, rates: Rates) -> Starlette:
+def make_app(view: View, variables: Mapping[str, str], settings: GatewaySettings, rates: Rates, audit: Audit) -> Starlette:
     """The application. `variables` is the environment, which tells what providers have keys."""
     origin = settings.origin
-    access, metrics, audit = Access(settings.gateway_token or "", secure=origin.startswith("https:")), Metrics(view), Audit()
+    access, metrics = Access(settings.gateway_token or "", secure=origin.startswith("https:")), Metrics(view)
     names = names_of(settings.host, settings.gateway_hosts, origin)
     guard = Middleware(Guard, access, names, origin, rates, metrics, audit)
     proxies = [Middleware(ProxyHeadersMiddleware, settings.proxies)] if settings.proxies else []

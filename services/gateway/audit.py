@@ -3,7 +3,7 @@
 import structlog
 from starlette.types import Scope
 
-from services.gateway.addresses import client_of, origin_of
+from services.gateway.addresses import client_of, origin, origin_of
 from services.gateway.rates import Buckets, Rate
 
 log = structlog.get_logger()
@@ -27,12 +27,19 @@ class Audit:
 
     def refused(self, scope: Scope, status: int) -> None:
         """A request was not let through."""
-        if self._of_address.take(origin_of(scope)) or self._of_all.take(""):
-            self._untold += 1
-            return
         path = scope["raw_path"][:LONGEST_PATH].decode("ascii", "replace")  # as it was sent, so without control characters
         about = {"status": status, "address": client_of(scope), "method": scope["method"], "path": path}
-        log.warning("request.refused", **about, untold=self._untold)
+        self._tell("request.refused", origin_of(scope), about)
+
+    def cut_off(self, address: str, status: int) -> None:
+        """What a connection sent was no request, or more than a body may be."""
+        self._tell("connection.refused", origin(address), {"status": status, "address": address})
+
+    def _tell(self, event: str, origin: str, about: dict[str, str | int]) -> None:
+        if self._of_address.take(origin) or self._of_all.take(""):
+            self._untold += 1
+            return
+        log.warning(event, **about, untold=self._untold)
         self._untold = 0
 
     def signed_in(self, scope: Scope, by: str) -> None:

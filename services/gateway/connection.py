@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from services.gateway.addresses import origin
+from services.gateway.audit import Audit
 from services.gateway.places import Places
 from services.gateway.problems import respond
 
@@ -41,12 +42,13 @@ class Connection(H11Protocol):
     """
 
     def __init__(
-        self, places: Places, config: Config, server_state: ServerState, app_state: dict[str, Any], **more: Any
+        self, places: Places, audit: Audit, config: Config, server_state: ServerState, app_state: dict[str, Any], **more: Any
     ) -> None:
         super().__init__(config, server_state, {**app_state, "connection": self}, **more)
         self.conn: _Parser = _Parser(self._begin_discarding)
         self.origin = ""
         self._places = places
+        self._audit = audit
         self._last: RequestResponseCycle | None = None
         self._discarded: int | None = None
         """Bytes dropped since nothing is parsed any more; None before."""
@@ -101,6 +103,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or is more than may be sent; uvicorn fails when the answer has begun already."""
         self._begin_discarding()
+        self._audit.cut_off(self.client[0] if self.client else "", self.conn.refusal[0])
         if not self.idle:
             self.cycle.disconnected = True  # its route is told, and what it answers is not sent
             self.cycle.message_event.set()

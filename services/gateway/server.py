@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.gateway.access import SHORTEST_TOKEN
+from services.gateway.audit import Audit
 from services.gateway.connection import Connection
 from services.gateway.hosts import is_loopback
 from services.gateway.places import Limits, Places
@@ -68,12 +69,12 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, limits: Limits | None = None) -> Server:
+def make_server(app: ASGIApp, audit: Audit, limits: Limits | None = None) -> Server:
     """A server for `serve(sockets=[listener])`."""
     return Server(
         uvicorn.Config(
             app,
-            http=partial(Connection, Places(limits)),  # type: ignore[arg-type]  # called as the class would be
+            http=partial(Connection, Places(limits), audit),  # type: ignore[arg-type]  # called as the class would be
             lifespan="off",
             ws="none",
             log_config=None,

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from services.gateway.audit import Audit
 from services.gateway.log_tail import CHUNK_FRAMES
 from services.gateway.places import Limits
 from services.gateway.server import address, listen, make_server
@@ -36,7 +37,7 @@ def make_app(frames: list[bytes]) -> Starlette:
 
 async def main(frames: list[bytes]) -> None:
     listener = listen("127.0.0.1", 0)
-    server: uvicorn.Server = make_server(make_app(frames), ROOM)
+    server: uvicorn.Server = make_server(make_app(frames), Audit(), ROOM)
     sys.stdout.write(f"{address(listener)}\n")
     sys.stdout.flush()
     await server.serve(sockets=[listener])

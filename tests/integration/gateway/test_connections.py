@@ -106,10 +106,15 @@ async def test_a_flood_of_tiny_chunks_costs_the_others_nothing(guarded: httpx.As
         assert longest < 1.0
 
 
-async def test_a_body_of_too_many_pieces_is_refused_before_it_is_parsed(guarded: httpx.AsyncClient) -> None:
-    async with connected(guarded) as one:
-        one.post(more=WITH_TOKEN + CHUNKED, body=BYTE * (MAX_PIECES + 1))
-        answer = await one.answer()
+async def test_a_body_of_too_many_pieces_is_refused_before_it_is_parsed_and_told(
+    nats_url: str, orchestrator: Orchestrator
+) -> None:
+    async with gateway(nats_url, gateway_token=TOKEN, log_level="warn") as client, connected(client) as one:
+        await ready(client)
+        with capture_logs() as logs:
+            one.post(more=WITH_TOKEN + CHUNKED, body=BYTE * (MAX_PIECES + 1))
+            answer = await one.answer()
+        assert [(line["event"], line["status"], line["address"]) for line in logs] == [("connection.refused", 413, "127.0.0.1")]
         assert " 413 " in answer.splitlines()[0]
         assert "pieces" in answer
         assert await one.closed()
