@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js import api as js_api
 from nats.js import errors as js_errors
 
-from shared import metrics, signatures, streams, subjects, traces, waits
+from shared import metrics, signatures, speakers, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Denied, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import Access, BusClient, close_client, open_client
 from shared.stream_reader import Stored, StreamReader, follow, history
@@ -81,6 +81,8 @@ class Bus:
         self.client = client
         self.closed = closed
         self._js = client.jetstream(timeout=waits.REQUEST_SECONDS)
+        self._told_malformed: set[str] = set()
+        """Kinds of messages of which a malformed one was logged: a flood of them must not fill the log."""
 
     async def close(self) -> None:
         """Send what is buffered and close the connection."""
@@ -97,16 +99,21 @@ class Bus:
     async def listen(
         self, subject: str, kind: type[MessageT], handle: Callable[[MessageT], Awaitable[None]]
     ) -> Callable[[], Awaitable[None]]:
-        """Call `handle` for each message on `subject`; returns what ends it. Malformed messages are logged and dropped."""
+        """Call `handle` for each message on `subject`; returns what ends it. A malformed message is counted and dropped, as
+        is one that speaks for somebody else than its subject says; the first of a kind is logged."""
 
         async def on_message(message: Msg) -> None:
             try:
                 if signatures.is_signed(message.subject):
                     self.client.verifier.check(message.subject, message.data, message.headers)
-                await handle(decode(kind, message.data))
+                said = decode(kind, message.data)
+                speakers.check(message.subject, said)
+                await handle(said)
             except Malformed as error:
                 metrics.MALFORMED.add(kind.__name__)
-                log.warning("bus.malformed", subject=message.subject, error=str(error))
+                if kind.__name__ not in self._told_malformed:
+                    self._told_malformed.add(kind.__name__)
+                    log.warning("bus.malformed", subject=message.subject[:200], error=str(error)[:300], hint="said once a kind")
             except Exception:
                 log.exception("bus.handler_failed", subject=message.subject)
 
@@ -130,6 +137,16 @@ class Bus:
         about = ({"Nats-Msg-Id": id} if id else {}) | self._signature(subject, data)
         with translated(self.client.denied, subject):
             return (await self._js.publish(subject, data, headers=headers(trace, about))).seq
+
+    async def claim(self, subject: str, message: msgspec.Struct, id: str) -> bool:
+        """Store a message under an id that a stream takes once; returns whether nobody had stored one before.
+
+        Raises as `publish`. After Unavailable it is unknown: a second claim may then find the first.
+        """
+        data = encode(message)
+        with translated(self.client.denied, subject):
+            answer = await self._js.publish(subject, data, headers=headers("", {"Nats-Msg-Id": id}))
+        return not answer.duplicate
 
     def _signature(self, subject: str, data: bytes) -> dict[str, str]:
         signer = self.client.signer
@@ -215,6 +232,15 @@ class Bus:
         with translated():
             await self._js.purge_stream(stream, subject=subject)
 
+    async def trim(self, stream: str, up_to: int) -> None:
+        """Drop a stream's messages up to this sequence if the stream is more than `streams.HALF_FULL`."""
+        with translated():
+            info = await self._js.stream_info(stream)
+            state, config = info.state, info.config
+            full = max(state.bytes / (config.max_bytes or 1), state.messages / (config.max_msgs or 1))
+            if full > streams.HALF_FULL and up_to >= state.first_seq:
+                await self._js.purge_stream(stream, seq=up_to + 1)
+
     async def history(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[list[Stored], None]:
         """What a stream holds on these subjects above sequence `after`, oldest first, up to its end as of now.
 
@@ -272,6 +298,7 @@ class Bus:
         `replicas` is on how many servers each is kept; by default as many as it is now, and 1 when it is new.
         """
         with translated():
+            await self._drop_outdated()
             for stream in streams.STREAMS:
                 try:
                     present = (await self._js.stream_info(stream.name or "")).config
@@ -288,6 +315,14 @@ class Bus:
             else:
                 kept = replicas or present.num_replicas
                 await self._js.update_stream(present.evolve(allow_direct=True, republish=streams.REPUBLISH, num_replicas=kept))
+
+    async def _drop_outdated(self) -> None:
+        """Drop the streams of earlier versions, whose subjects today's take."""
+        for name in streams.OUTDATED:
+            with contextlib.suppress(js_errors.NotFoundError):
+                held = (await self._js.stream_info(name)).state.messages
+                await self._js.delete_stream(name)
+                log.warning("bus.outdated_stream_dropped", stream=name, messages=held)
 
     async def hold_of_log(self) -> str:
         """Which repair keeps everybody from taking over RESULTS; empty when anybody may."""

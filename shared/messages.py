@@ -33,13 +33,27 @@ MAX_FACET = 80
 PARTS = ("avoid", "facets", "tail", "allocation", "probes", "stop", "judge")
 """The parts of steering, each of which `RunSpec.strategy` can leave out."""
 
-Status = Literal["running", "paused", "stopping", "finished", "stopped", "failed"]
+Status = Literal["running", "waiting", "paused", "stopping", "finished", "stopped", "failed"]
+"""Waiting: for a provider that nobody offers. Such a run goes on by itself, or ends after `RunSpec.max_wait`."""
+
 ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
 
 Action = Literal["started", "paused", "resumed", "stopping", "finished"]
 
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
+TokenCount = Annotated[int, Meta(ge=0, le=10**9)]
+"""Of one call: hundreds of times what any model takes, and few enough that sums stay exact."""
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+"""Of one call or wait, at most a day: a sum of larger ones could pass what JSON can hold."""
+
+Word = Annotated[str, Meta(max_length=40)]
+"""A kind, a status, a time: one of ours, or one of a newer version."""
+
+Line = Annotated[str, Meta(max_length=1000)]
+"""A sentence of a vendor or a service; kept as far as `MAX_ERROR`."""
+
 ModelName = Annotated[str, Meta(max_length=200)]
 AttributeText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
@@ -76,6 +90,8 @@ class RunSpec(Message, kw_only=True, frozen=True):
     """Tokens, input and output, over all calls."""
     max_calls: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     """Model calls in all."""
+    max_wait: Annotated[float, Meta(gt=0, le=31_536_000)] = 300
+    """Seconds that the run waits for a provider that nobody offers, before it ends as failed."""
     routing_strategy: str = ""
     """backoff, roundrobin, priority or weighted; empty: calls are shared out by what each model brings."""
     routing_config: Annotated[str, Meta(max_length=1000)] = ""
@@ -217,6 +233,22 @@ class RunControl(Message, kw_only=True, frozen=True):
     at: str = ""
 
 
+class Begun(Message, kw_only=True, frozen=True):
+    """`begun.<run>.<provider>`, claimed by whoever is first: by a producer that is about to make a task's call, by the
+    orchestrator to take the task back.
+
+    Its id is the task's, and the stream takes an id once: so a call is made once at most, however often the queue hands its
+    task out, and a task that was taken back is never made.
+    """
+
+    run: Token
+    task: Token
+    provider: Token
+    producer: Token
+    """Who claims it."""
+    at: Word = ""
+
+
 class Candidate(Message, kw_only=True, frozen=True):
     """`attributes.candidate.<run>.<provider>`, producer to orchestrator: one attribute as the model wrote it."""
 
@@ -224,7 +256,7 @@ class Candidate(Message, kw_only=True, frozen=True):
     """Hash of task and text: a task done again after a crash publishes the same ids, which the stream refuses."""
     run: Token
     task: Token
-    ordinal: Count
+    ordinal: Annotated[int, Meta(ge=0, le=100_000)]
     """Position in its call, from 0."""
     text: AttributeText
     provider: Token
@@ -235,7 +267,7 @@ class Candidate(Message, kw_only=True, frozen=True):
     """The task was a probe."""
     prompt: Annotated[str, Meta(max_length=64)] = ""
     """Hash of the prompt's files: candidates with the same one were asked for in the same words."""
-    at: str = ""
+    at: Word = ""
 
 
 class Started(Message, kw_only=True, frozen=True):
@@ -244,7 +276,9 @@ class Started(Message, kw_only=True, frozen=True):
     run: Token
     spec: RunSpec
     candidates_after: Count = 0
-    """The run's candidates have sequences in CANDIDATES above this one."""
+    """Of earlier versions, which had one stream for all: where it stood."""
+    reports_after: dict[Token, Count] | None = None
+    """By provider: what concerns the run has sequences in its stream of reports above this one."""
     at: str = ""
 
 
@@ -320,6 +354,55 @@ class Settled(Message, kw_only=True, frozen=True):
     at: str = ""
 
 
+class Issued(Message, kw_only=True, frozen=True):
+    """`attributes.issued.<run>.<task>`, by the orchestrator before the task is in the queue: a call that may be made and paid.
+
+    What is issued and not spent is outstanding, and its worst case is reserved: a restart forgets neither.
+    """
+
+    run: Token
+    task: Task
+    """Without its avoid list, which only the producer needs."""
+    at: str = ""
+
+
+class Spent(Message, kw_only=True, frozen=True):
+    """`attributes.spent.<run>.<task>`, by the orchestrator: an issued task is done with, and what it cost.
+
+    What the task asked for is as it was issued; the rest is as its producer reported it, once it was checked.
+    """
+
+    run: Token
+    task: Token
+    outcome: Literal["ok", "failed", "cancelled", "lost", "returned"]
+    """Lost: it was begun and nobody reported it, so its worst case is counted. Returned: it was not made, and counts as no call."""
+    provider: Token
+    model: str
+    producer: str = ""
+    kind: Kind = "list"
+    facet: str = ""
+    probe: bool = False
+    asked: Count = 0
+    report: Count = 0
+    """Sequence in the provider's stream of reports; 0 when nobody reported it."""
+    cost: int | None = 0
+    """Picodollars; None when the model has no price."""
+    tokens: Count = 0
+    """Input and output, as far as the budget counts them."""
+    input_tokens: Count = 0
+    cached_tokens: Count = 0
+    output_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    seconds: float = 0
+    error: str = ""
+    error_kind: str = ""
+    gives_up: bool = False
+    facets: list[str] = []
+    on_topic: list[int] = []
+    off_topic: list[int] = []
+    at: str = ""
+
+
 class Usage(Message, kw_only=True, frozen=True):
     """`usage.<run>.<provider>`, producer to orchestrator: one finished model call, written before its task is acked.
 
@@ -332,53 +415,54 @@ class Usage(Message, kw_only=True, frozen=True):
     operation: str = field(default="chat", name="gen_ai.operation.name")
     provider: Token = field(name="gen_ai.provider.name")
     model: ModelName = field(name="gen_ai.request.model")
-    response_model: str = field(default="", name="gen_ai.response.model")
+    response_model: ModelName = field(default="", name="gen_ai.response.model")
     producer: Token
     outcome: Literal["ok", "failed", "cancelled"]
-    error: str = ""
+    error: Line = ""
     """In words, when the call failed or was cut off."""
-    error_kind: str = field(default="", name="error.type")
-    """rate_limit, quota, auth, invalid_request, server, timeout, connection, malformed or internal."""
+    error_kind: Word = field(default="", name="error.type")
+    """rate_limit, quota, auth, invalid_request, server, timeout, connection, malformed, internal, or lost: another began the
+    call and fell silent, so nobody knows what it cost."""
     gives_up: bool = False
     """The provider cannot be asked again in this run: a daily quota, a refused key, a model that is not there."""
     attempts: Annotated[int, Meta(ge=0, le=1000)] = 1
     """Requests made, retries included."""
-    candidates: Count = 0
+    candidates: TokenCount = 0
     """Published of this call."""
     last_candidate: Count = 0
-    """Sequence in CANDIDATES of the last of them: once it is decided, the next avoid list can name them all."""
-    rejected: dict[str, int] = {}
+    """Of earlier versions; nobody reads it."""
+    rejected: Annotated[dict[Word, TokenCount], Meta(max_length=32)] = {}
     """Lines of the answer that were no attributes, by kind: chatter, too_long, repeated, …"""
-    judgements: list[Judgement] = []
+    judgements: Annotated[list[Judgement], Meta(max_length=500)] = []
     """The answer to an adjudicate task, as far as it came."""
     kind: Kind = "list"
     """What the task asked for; with the next four, what a replay must know of a task that is done."""
     facet: Annotated[str, Meta(max_length=200)] = ""
     probe: bool = False
     tail: bool = False
-    asked: Count = 0
+    asked: TokenCount = 0
     """Attributes asked for."""
     prompt: Annotated[str, Meta(max_length=64)] = ""
     """Hash of the prompt's files."""
-    facets: list[str] = []
+    facets: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(max_length=500)] = []
     """The answer to a facets task."""
-    on_topic: list[int] = []
+    on_topic: Annotated[list[Count], Meta(max_length=500)] = []
     """Of the sample of a judge task, the ordinals of what belongs to the topic."""
-    off_topic: list[int] = []
-    input_tokens: Count = field(default=0, name="gen_ai.usage.input_tokens")
-    cached_tokens: Count = field(default=0, name="gen_ai.usage.cache_read.input_tokens")
+    off_topic: Annotated[list[Count], Meta(max_length=500)] = []
+    input_tokens: TokenCount = field(default=0, name="gen_ai.usage.input_tokens")
+    cached_tokens: TokenCount = field(default=0, name="gen_ai.usage.cache_read.input_tokens")
     """Of the input, read from the vendor's prompt cache."""
-    cache_write_tokens: Count = field(default=0, name="gen_ai.usage.cache_creation.input_tokens")
+    cache_write_tokens: TokenCount = field(default=0, name="gen_ai.usage.cache_creation.input_tokens")
     """Of the input, written to the vendor's prompt cache."""
-    output_tokens: Count = field(default=0, name="gen_ai.usage.output_tokens")
-    reasoning_tokens: Count = field(default=0, name="gen_ai.usage.reasoning.output_tokens")
+    output_tokens: TokenCount = field(default=0, name="gen_ai.usage.output_tokens")
+    reasoning_tokens: TokenCount = field(default=0, name="gen_ai.usage.reasoning.output_tokens")
     """Of the output, thoughts."""
     estimated: bool = False
     """The vendor reported no tokens, as when a call breaks off; the counts are then an upper bound of our own."""
-    seconds: Annotated[float, Meta(ge=0)] = field(default=0, name="gen_ai.client.operation.duration")
-    first_seconds: Annotated[float, Meta(ge=0)] = field(default=0, name="gen_ai.client.operation.time_to_first_chunk")
+    seconds: Seconds = field(default=0, name="gen_ai.client.operation.duration")
+    first_seconds: Seconds = field(default=0, name="gen_ai.client.operation.time_to_first_chunk")
     """Until the first piece of the answer."""
-    at: str = ""
+    at: Word = ""
 
 
 class ProviderCounts(Message, kw_only=True, frozen=True):
@@ -514,42 +598,42 @@ class Snapshot(Message, kw_only=True, frozen=True):
 
 
 class Presence(Message, kw_only=True, frozen=True):
-    """`telemetry.producer.<producer>`, producer to orchestrator, gateway and launcher, once a second and on change."""
+    """`telemetry.producer.<provider>.<producer>`, producer to orchestrator, gateway and launcher, once a second and on change."""
 
     producer: Token
     provider: Token
-    models: list[str] = []
+    models: Annotated[list[ModelName], Meta(max_length=64)] = []
     slots: Annotated[int, Meta(ge=0, le=1000)] = 1
     """Model calls it can make at once now; 0 while it is paused."""
-    busy: Count = 0
-    run: str = ""
+    busy: Annotated[int, Meta(ge=0, le=1000)] = 0
+    run: Annotated[str, Meta(max_length=64)] = ""
     """The run it works on, if any."""
-    task: str = ""
+    task: Annotated[str, Meta(max_length=64)] = ""
     """The task it works on, if any; of several the one that it has longest. The next three are of this one."""
-    kind: str = ""
+    kind: Word = ""
     """What the task asks for: a `Kind`."""
-    facet: str = ""
-    task_seconds: Annotated[float, Meta(ge=0)] = 0
+    facet: Annotated[str, Meta(max_length=200)] = ""
+    task_seconds: Seconds = 0
     """How long it has been at the task."""
     state: Literal["idle", "working", "paused", "leaving"] = "idle"
-    error: str = ""
-    key: str = ""
+    error: Line = ""
+    key: Annotated[str, Meta(max_length=64)] = ""
     """Fingerprint of its API key: producers with the same one share its rate limits."""
-    paused_seconds: Annotated[float, Meta(ge=0)] = 0
+    paused_seconds: Seconds = 0
     """How long it still waits for a rate limit."""
-    at: str = ""
+    at: Word = ""
 
 
 class Pause(Message, kw_only=True, frozen=True):
     """`control.pause.<provider>`, producer to all producers of that provider: a key's rate limit is reached."""
 
     provider: Token
-    key: str
+    key: Annotated[str, Meta(max_length=64)]
     """Fingerprint of the API key; producers with another one go on."""
     seconds: Annotated[float, Meta(ge=0, le=3600)]
-    reason: str = ""
+    reason: Line = ""
     producer: Token
-    at: str = ""
+    at: Word = ""
 
 
 class ForecastRun(Message, kw_only=True, frozen=True):

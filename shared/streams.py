@@ -1,5 +1,6 @@
 """Every stream, consumer and bucket, with its bounds and the reason for each number.
 
+Nothing that an open run needs may go by age: a run may be paused for longer than any age, and its budget must not forget.
 The sizes add up to less than `MAX_FILE_STORE`, which the server is told: a stream that is full refuses writes cleanly,
 whereas a full disk wedges the server until it is restarted.
 """
@@ -46,18 +47,29 @@ TASKS = StreamConfig(
     duplicate_window=10 * MINUTE,  # a task published again after an unknown outcome is recognised by its id
 )
 
-CANDIDATES = StreamConfig(
-    name="CANDIDATES",
-    description="Attributes as the models wrote them, in order of arrival",
-    subjects=[subjects.ALL_CANDIDATES],
-    discard=DiscardPolicy.NEW,  # full means an error to the producers, who wait: never silent loss
-    max_bytes=1024 * MIB,  # about 2 million candidates
-    max_age=DAY,
-    max_msg_size=16 * 1024,
-    duplicate_window=15 * MINUTE,  # longer than a task may live: 5 deliveries of a call of at most 2 minutes
-    allow_direct=True,
-    republish=REPUBLISH,
-)
+REPORTS = {
+    provider: StreamConfig(
+        name=f"REPORTS_{provider}",
+        description=f"What the producers of {provider} report: attributes, calls begun, calls finished; in order of arrival",
+        # One stream a provider: who fills it, or takes the ids of others' messages, silences nobody but his own provider.
+        subjects=subjects.reports_of_provider(provider),
+        discard=DiscardPolicy.NEW,  # full means an error to the producers, who wait: never silent loss
+        max_msgs=1_000_000,  # each id is kept in memory while its window lasts
+        max_bytes=256 * MIB,  # about 500,000 candidates
+        # No max_age: an open run may wait for its orchestrator as long as it must. What is in the log is taken off (`HALF_FULL`).
+        max_msg_size=16 * 1024,
+        duplicate_window=15 * MINUTE,  # longer than a task may live: 5 deliveries of a call of at most 2 minutes
+        allow_direct=True,
+        republish=REPUBLISH,
+    )
+    for provider in PROVIDERS
+}
+
+HALF_FULL = 0.5
+"""Share of its bounds from which the orchestrator takes off a stream of reports what the log has of it."""
+
+OUTDATED = ("CANDIDATES", "USAGE")
+"""Streams of earlier versions, which held what `REPORTS` hold now. A run that needs them is ended when it is taken up again."""
 
 RESULTS = StreamConfig(
     name="RESULTS",
@@ -67,6 +79,8 @@ RESULTS = StreamConfig(
         subjects.ALL_ACCEPTED,
         subjects.ALL_DUPLICATES,
         subjects.ALL_SETTLED,
+        subjects.ALL_ISSUED,
+        subjects.ALL_SPENT,
         subjects.ALL_FINISHED,
         subjects.ALL_EPOCHS,
     ],
@@ -88,20 +102,7 @@ HOLD = "chorus_hold"
 It stands with the bucket, since RESULTS itself is dropped and made again in between.
 """
 
-USAGE = StreamConfig(
-    name="USAGE",
-    description="Finished model calls: tokens, time, outcome",
-    subjects=[subjects.ALL_USAGE],
-    discard=DiscardPolicy.OLD,  # only the calls of active runs are read again
-    max_bytes=256 * MIB,
-    max_age=7 * DAY,
-    max_msg_size=16 * 1024,
-    duplicate_window=15 * MINUTE,  # as long as CANDIDATES: a repeated task reports once
-    allow_direct=True,
-    republish=REPUBLISH,
-)
-
-STREAMS = (TASKS, CANDIDATES, RESULTS, USAGE)
+STREAMS = (TASKS, *REPORTS.values(), RESULTS)
 
 RUNS = KeyValueConfig(
     bucket="RUNS",
@@ -112,6 +113,11 @@ RUNS = KeyValueConfig(
     republish=REPUBLISH,
     direct=True,
 )
+
+
+def reports(provider: str) -> str:
+    """The name of the stream of what a provider's producers report."""
+    return f"REPORTS_{provider}"
 
 
 def producer_consumer(provider: str) -> str:

@@ -18,11 +18,13 @@ ALL_STARTED = "attributes.started.*"
 ALL_ACCEPTED = "attributes.accepted.>"
 ALL_DUPLICATES = "attributes.duplicate.>"
 ALL_SETTLED = "attributes.settled.>"
+ALL_ISSUED = "attributes.issued.>"
+ALL_SPENT = "attributes.spent.>"
 ALL_FINISHED = "attributes.finished.*"
 ALL_EPOCHS = "attributes.epoch.*"
 ALL_USAGE = "usage.>"
 ALL_SNAPSHOTS = "telemetry.run.*"
-ALL_PRESENCE = "telemetry.producer.*"
+ALL_PRESENCE = "telemetry.producer.*.*"
 
 START_RUN = "control.ask.start"
 STOP_RUN = "control.ask.stop"
@@ -71,6 +73,16 @@ def candidates_of_run(run: str) -> str:
     return f"attributes.candidate.{token(run)}.*"
 
 
+def begun(run: str, provider: str) -> str:
+    return f"begun.{token(run)}.{token(provider)}"
+
+
+def reports_of_provider(provider: str) -> list[str]:
+    """All that the producers of a provider report: attributes, calls begun, calls finished."""
+    token(provider)
+    return [f"attributes.candidate.*.{provider}", f"begun.*.{provider}", f"usage.*.{provider}"]
+
+
 def stored(subject: str) -> str:
     """Where a stream says, headers only, that it has stored a message on a subject (wildcards allowed)."""
     return f"stored.{subject}"
@@ -96,6 +108,14 @@ def settled(run: str, ordinal: int) -> str:
     return f"attributes.settled.{token(run)}.{ordinal}"
 
 
+def issued(run: str, task: str) -> str:
+    return f"attributes.issued.{token(run)}.{token(task)}"
+
+
+def spent(run: str, task: str) -> str:
+    return f"attributes.spent.{token(run)}.{token(task)}"
+
+
 def finished(run: str) -> str:
     return f"attributes.finished.{token(run)}"
 
@@ -108,12 +128,14 @@ def decisions_of_run(run: str) -> list[str]:
         f"attributes.accepted.{run}.*",
         f"attributes.duplicate.{run}.*",
         f"attributes.settled.{run}.*",
+        f"attributes.issued.{run}.*",
+        f"attributes.spent.{run}.*",
         f"attributes.finished.{run}",
     ]
 
 
 def decision(subject: str) -> tuple[str, str]:
-    """What an entry of RESULTS says (started, accepted, duplicate, settled or finished) and of which run, by its subject."""
+    """What an entry of RESULTS says (started, issued, accepted, …) and of which run, by its subject."""
     _, kind, run, *_ = subject.split(".")
     return kind, run
 
@@ -134,5 +156,9 @@ def snapshot(run: str) -> str:
     return f"telemetry.run.{token(run)}"
 
 
-def presence(producer: str) -> str:
-    return f"telemetry.producer.{token(producer)}"
+def presence(provider: str, producer: str) -> str:
+    return f"telemetry.producer.{token(provider)}.{token(producer)}"
+
+
+def presence_of_provider(provider: str) -> str:
+    return f"telemetry.producer.{token(provider)}.*"

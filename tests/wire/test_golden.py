@@ -99,6 +99,7 @@ def test_the_fields_needed_are_the_same_as_ever(sample: Path) -> None:
 
 REQUIRED = {
     "accepted": ["candidate", "candidate_sequence", "key", "model", "ordinal", "producer", "provider", "run", "task", "text"],
+    "begun": ["producer", "provider", "run", "task"],
     "candidate": ["id", "model", "ordinal", "producer", "provider", "run", "task", "text"],
     "change_run": ["run"],
     "duplicate": [
@@ -120,6 +121,7 @@ REQUIRED = {
     "forecast_run": ["spec"],
     "facet_counts": [],
     "finished": ["accepted", "duplicates", "reason", "run", "status"],
+    "issued": ["run", "task"],
     "judgement": ["ordinal", "same"],
     "pair": ["of", "of_text", "ordinal", "text"],
     "pause": ["key", "producer", "provider", "seconds"],
@@ -131,6 +133,7 @@ REQUIRED = {
     "run_state": ["run", "spec", "status"],
     "settled": ["model", "of", "of_text", "ordinal", "provider", "run", "same", "task", "text"],
     "snapshot": ["state"],
+    "spent": ["model", "outcome", "provider", "run", "task"],
     "start_run": ["spec"],
     "started": ["run", "spec"],
     "task": ["id", "ordinal", "provider", "run", "topic"],
