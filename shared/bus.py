@@ -17,13 +17,14 @@ from nats.js import errors as js_errors
 from shared import metrics, signatures, speakers, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Denied, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import Access, BusClient, close_client, open_client
-from shared.stream_reader import Stored, StreamReader, follow, history
+from shared.stream_reader import Batch, Stored, StreamReader, follow, history
 from shared.wire import TRACEPARENT, MessageT, decode, encode, headers
 from shared.work_queue import Delivery, WorkQueue
 
 __all__ = [  # what services import from here, wherever it is written
     "TRACEPARENT",
     "Access",
+    "Batch",
     "Bus",
     "BusError",
     "Delivery",
@@ -83,6 +84,11 @@ class Bus:
         self._js = client.jetstream(timeout=waits.REQUEST_SECONDS)
         self._told_malformed: set[str] = set()
         """Kinds of messages of which a malformed one was logged: a flood of them must not fill the log."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there at this moment."""
+        return self.client.is_connected
 
     async def close(self) -> None:
         """Send what is buffered and close the connection."""
@@ -251,10 +257,10 @@ class Bus:
             async for batch in batches:
                 yield batch
 
-    async def follow(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[list[Stored], None]:
+    async def follow(self, stream: str, subjects: list[str], after: int = 0) -> AsyncGenerator[Batch, None]:
         """What a stream holds above sequence `after` and whatever comes later, in order, for ever.
 
-        Yields an empty list when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
+        Yields an empty batch when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.
         """
 

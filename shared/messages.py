@@ -375,7 +375,7 @@ class Spent(Message, kw_only=True, frozen=True):
     run: Token
     task: Token
     outcome: Literal["ok", "failed", "cancelled", "lost", "returned"]
-    """Lost: it was begun and nobody reported it, so its worst case is counted. Returned: it was not made, and counts as no call."""
+    """Lost: begun and never reported, so its worst case is counted. Returned: not made, and counted as no call."""
     provider: Token
     model: str
     producer: str = ""
@@ -564,6 +564,10 @@ class RunState(Message, kw_only=True, frozen=True):
     """Dollars spent; None when a part of it is unknown."""
     reserved_usd: float = 0.0
     """Dollars set aside for calls under way."""
+    ends_as: Word = ""
+    """The status that a run which is stopping will have: who takes it over in between ends it so."""
+    waited: float = 0
+    """Seconds that it has been waiting for a provider that nobody offers."""
     coverage: float | None = None
     """Share of what these models would say that the list has, weighted by how often they say it; None until probes tell."""
     coverage_low: float | None = None
@@ -598,7 +602,7 @@ class Snapshot(Message, kw_only=True, frozen=True):
 
 
 class Presence(Message, kw_only=True, frozen=True):
-    """`telemetry.producer.<provider>.<producer>`, producer to orchestrator, gateway and launcher, once a second and on change."""
+    """`telemetry.producer.<provider>.<producer>`, producer to orchestrator, gateway, launcher: each second and on change."""
 
     producer: Token
     provider: Token
@@ -676,3 +680,8 @@ def candidate_id(task: str, text: str) -> str:
 def next_digest(previous: str, text: str) -> str:
     """The running digest after one more accepted text; the digest of the empty list is the empty string."""
     return hashlib.sha256(f"{previous}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def claim_id(task: str) -> str:
+    """The id under which a task's call is claimed (see `Begun`)."""
+    return f"{task}-begun"

@@ -10,8 +10,12 @@ import re
 import unicodedata
 from typing import Final, Literal
 
+<<<<<<< HEAD
 from shared.instructions import instructs
 from shared.messages import MAX_TEXT
+=======
+from shared.messages import MAX_ERROR, MAX_TEXT
+>>>>>>> a7c940c (Believe of a producer only what the orchestrator asked of it, and keep the account in the log)
 
 Flaw = Literal["", "too_long", "line_break", "control", "format", "untrimmed", "empty", "prompt_mark", "markup", "instruction"]
 
@@ -109,3 +113,9 @@ def _selects(text: str, at: int) -> bool:
 
 def _has_ink(char: str) -> bool:
     return bool(char) and not char.isascii() and unicodedata.category(char)[0] in "LMS"
+
+
+def as_line(text: str, most: int = MAX_ERROR) -> str:
+    """A sentence of somebody else's as one printable line of at most `most` bytes: what repeats it must fit a message."""
+    line = "".join(c if c.isprintable() else " " for c in text[:most])
+    return line.encode("utf-8", "replace")[:most].decode("utf-8", "ignore").strip()

@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -42,6 +42,14 @@ class Stored:
     subject: str
     data: bytes
     trace: str
+
+
+class Batch(list[Stored]):
+    """Messages in their order. `at` is the sequence up to which everything wanted has been handed out, these included."""
+
+    def __init__(self, messages: Iterable[Stored], at: int) -> None:
+        super().__init__(messages)
+        self.at = at
 
 
 class StreamReader:
@@ -143,7 +151,7 @@ async def history(reader: StreamReader, end: int) -> AsyncGenerator[list[Stored]
         await reader.close()
 
 
-async def follow(reader: StreamReader, end: Callable[[], Awaitable[int]]) -> AsyncGenerator[list[Stored], None]:
+async def follow(reader: StreamReader, end: Callable[[], Awaitable[int]]) -> AsyncGenerator[Batch, None]:
     """What is there and whatever comes later, for ever; an empty list when nothing came within `IDLE_SECONDS`.
 
     `end` tells where the stream ends.
@@ -166,7 +174,7 @@ async def follow(reader: StreamReader, end: Callable[[], Awaitable[int]]) -> Asy
                 interrupted = True  # said once, not at every attempt
                 batch = []
                 await asyncio.sleep(waits.RECONNECT_SECONDS)  # a server that refuses at once must not be asked in a tight loop
-            yield batch
+            yield Batch(batch, reader.at)
     finally:
         await reader.close()
 

@@ -56,7 +56,7 @@ REPORTS = {
         discard=DiscardPolicy.NEW,  # full means an error to the producers, who wait: never silent loss
         max_msgs=1_000_000,  # each id is kept in memory while its window lasts
         max_bytes=256 * MIB,  # about 500,000 candidates
-        # No max_age: an open run may wait for its orchestrator as long as it must. What is in the log is taken off (`HALF_FULL`).
+        # No max_age: an open run may wait for its orchestrator for ever. What is in the log is taken off (`HALF_FULL`).
         max_msg_size=16 * 1024,
         duplicate_window=15 * MINUTE,  # longer than a task may live: 5 deliveries of a call of at most 2 minutes
         allow_direct=True,

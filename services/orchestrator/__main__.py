@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 import uvloop
 from cyclopts import App, Parameter, Token
 
+from services.orchestrator.ceilings import Ceilings
 from shared import traces
+from shared.providers import PROVIDERS
 from shared.service import VERSION, Settings, environment, load, service
 
 
@@ -137,11 +139,13 @@ def orchestrator(
     return uvloop.run(make_list(wish, settings))
 
 
-class ServiceSettings(Settings, frozen=True, kw_only=True):
+class ServiceSettings(Ceilings, frozen=True, kw_only=True):
     """Settings of the service."""
 
     prices: str = ""
     """A price table of one's own, over the project's."""
+    offered: str = ""
+    """Providers, comma-separated, whose producers are started as runs ask for them: the launcher says so."""
 
 
 async def serve(settings: ServiceSettings) -> int:
@@ -158,13 +162,13 @@ async def serve(settings: ServiceSettings) -> int:
     async with service("orchestrator", settings, "Removes duplicates and steers the producers", ready=False) as running:
         if not await running.provisioned():
             return 0
-        conducting = await Orchestrator.start(running, prices)
+        offered = tuple(name.strip() for name in settings.offered.split(",") if name.strip()) or None
+        conducting = await Orchestrator.start(running, prices, settings, offered)
         await running.register()
         await conducting.serve(running)
         try:
             await running.run_until_stopped(
-                conducting.decide_candidates(),
-                conducting.count_usage(),
+                *(conducting.read_reports(provider) for provider in PROVIDERS),
                 conducting.wake_for_producers(),
                 conducting.send_snapshots(),
                 conducting.watch_for_successor(),

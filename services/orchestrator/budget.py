@@ -71,7 +71,12 @@ class Budget:
         return True
 
     def hold(self, task: str, worst: Cost) -> None:
-        """Take over a reservation made before a restart, whose call is under way whatever the limits say."""
+        """Take over a reservation made before a restart, whose call is under way whatever the limits say.
+
+        Does nothing for a task that has one.
+        """
+        if task in self._held:
+            return
         self._held[task] = worst
         self._reserved += worst
         self.calls += 1
@@ -79,11 +84,6 @@ class Budget:
     def commit(self, task: str, real: Cost) -> None:
         """Count what a call really cost and free the rest of its reservation."""
         self._drop(task)
-        self.spent += real
-
-    def count(self, real: Cost) -> None:
-        """Count a call that had no reservation: one finished before a restart."""
-        self.calls += 1
         self.spent += real
 
     def release(self, task: str) -> None:

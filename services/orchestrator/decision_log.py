@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import structlog
 
+from services.orchestrator import log_entries, metrics
 from shared import streams, subjects
-from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Taken, TooLarge, Unavailable
+from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Stored, Taken, TooLarge, Unavailable, encode
 from shared.messages import Duplicate, Epoch, now
 
 RETRY_SECONDS = 0.2
@@ -18,7 +19,12 @@ FULL_SECONDS = 2.0
 
 FULL_HINT = "raise max_bytes of the stream RESULTS, or start with an empty store; trying again"
 
+LARGEST = streams.MAX_PAYLOAD - 2048
+"""Bytes of an entry: what a message may have, less its headers."""
+
 RESULTS = streams.RESULTS.name or ""
+EPOCH = "attributes.epoch."
+EVERY_ENTRY = "attributes.>"
 
 AnswerT = TypeVar("AnswerT")
 
@@ -42,6 +48,7 @@ class DecisionLog:
         """Sequence of our epoch: there is no later one as long as we are the writer."""
         self._last = fence
         self._writing = asyncio.Lock()
+        self._said_foreign = False
         self.full = False
         """Whether the stream is at its bound; decisions wait, and no more calls should be paid for."""
 
@@ -61,12 +68,18 @@ class DecisionLog:
     async def append(self, entries: Sequence[Entry]) -> None:
         """Write decisions in order, in atomic batches; returns when all are on disk.
 
-        Waits as long as the server is away or the stream is at its bound. Raises TooLarge for a message that no wait would
-        make fit, Fenced when a newer orchestrator took over, LogConflict when the log contradicts this process.
+        Waits as long as the server is away or the stream is at its bound. Raises TooLarge, once the others are on disk, for an
+        entry that no wait would make fit; Fenced when a newer orchestrator took over; LogConflict when the log contradicts this
+        process.
         """
+        fitting = [entry for entry in entries if len(encode(entry.message)) <= LARGEST]
         async with self._writing:
-            for start in range(0, len(entries), streams.MAX_BATCH):
-                await self._write(list(entries[start : start + streams.MAX_BATCH]))
+            for start in range(0, len(fitting), streams.MAX_BATCH):
+                await self._write(fitting[start : start + streams.MAX_BATCH])
+        if len(fitting) < len(entries):
+            subject = next(entry.subject for entry in entries if entry not in fitting)
+            log.error("log.entry_too_large", subject=subject, most=LARGEST, hint="this entry is not written, all others are")
+            raise TooLarge(f"{subject}: more than {LARGEST} bytes")
 
     async def _write(self, batch: list[Entry]) -> None:
         while batch:
@@ -74,12 +87,10 @@ class DecisionLog:
                 # Naming the end that we know keeps us from writing on where a damaged disk cost the log its tail.
                 self._last = await self._bus.commit(batch, self.fence, after=self._last)
                 batch = []
-            except TooLarge:
-                raise
             except Fenced:
                 left = await self._unstored(batch)
                 if len(left) == len(batch):
-                    await self._explain()
+                    await self._pass_over()
                 batch = left  # an attempt whose answer was lost was carried out after all
             except Full as error:
                 self.full = True
@@ -100,23 +111,48 @@ class DecisionLog:
         A batch is all or nothing, unless a bound of the stream is lowered while it is stored: then its tail may be missing.
         """
         found = await self._find(batch[0].subject)
-        if found <= self._last:
+        if found is None or found.sequence <= self._last or found.data != encode(batch[0].message):
             return batch
         self._last = max(self._last, (await self._persist(lambda: self._bus.head(RESULTS))).last)
-        return batch[self._last - found + 1 :]
+        return batch[self._last - found.sequence + 1 :]
 
-    async def _explain(self) -> None:
-        """Raise what it means that the log does not end where we left it; return if it does by now."""
-        newest = await self._persist(lambda: self._bus.last(RESULTS, subjects.ALL_EPOCHS))
+    async def is_ours(self) -> bool:
+        """Whether nobody has taken over the log by now, as far as the server tells. Raises BusError."""
+        newest = await self._bus.last(RESULTS, subjects.ALL_EPOCHS)
+        return newest is not None and (newest.sequence <= self.fence or not log_entries.is_entry(newest))
+
+    async def _pass_over(self) -> None:
+        """Go on after what stands behind the end that we left and is no entry.
+
+        The server puts its answer to any request on the subject that the request names. Raises Fenced or LogDamaged when an
+        entry stands there that we did not write, or the log is shorter than we left it.
+        """
         end = (await self._persist(lambda: self._bus.head(RESULTS))).last
-        if newest and newest.sequence > self.fence:
-            raise Fenced(f"another orchestrator has taken over ({newest.subject})")
-        if end != self._last or not newest or newest.sequence != self.fence:
+        if end < self._last:
             raise LogDamaged(f"RESULTS ends at {end}, where {self._last} was written last: it lost entries or was made anew")
+        fence = await self._persist(lambda: self._bus.last(RESULTS, subjects.ALL_EPOCHS))
+        if fence is None or (fence.sequence < self.fence):
+            raise LogDamaged("RESULTS has lost our epoch: it lost entries or was made anew")
+        foreign = await self._persist(lambda: self._after(self._last))
+        for stored in foreign:
+            if not log_entries.is_entry(stored):
+                continue
+            if stored.subject.startswith(EPOCH):
+                raise Fenced(f"another orchestrator has taken over ({stored.subject})")
+            raise LogDamaged(f"RESULTS holds {stored.subject} at {stored.sequence}, which we did not write")
+        if foreign:
+            metrics.FOREIGN.add(by=len(foreign))
+            if not self._said_foreign:
+                self._said_foreign = True
+                log.error("log.foreign", subject=foreign[0].subject[:200], count=len(foreign), hint="no entry; passed over")
+            self._last = foreign[-1].sequence
+            self.fence = max([self.fence, *(s.sequence for s in foreign if s.subject.startswith(EPOCH))])
 
-    async def _find(self, subject: str) -> int:
-        stored = await self._persist(lambda: self._bus.last(RESULTS, subject))
-        return stored.sequence if stored else 0
+    async def _after(self, sequence: int) -> list[Stored]:
+        return [s async for batch in self._bus.history(RESULTS, [EVERY_ENTRY], after=sequence) for s in batch]
+
+    async def _find(self, subject: str) -> Stored | None:
+        return await self._persist(lambda: self._bus.last(RESULTS, subject))
 
     async def _persist(self, question: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Ask the server until it answers."""
@@ -127,11 +163,19 @@ class DecisionLog:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _without_decided(self, batch: list[Entry]) -> list[Entry]:
-        """Leave out duplicates that were decided before: a candidate that came again after the stream forgot its id."""
+        """Leave out duplicates that were decided before: a candidate that came again after the stream forgot its id.
+
+        An entry whose subject holds what is none cannot be written any more; it alone is lost.
+        """
         left: list[Entry] = []
         for entry in batch:
-            if not await self._find(entry.subject):
+            found = await self._find(entry.subject)
+            if found is None:
                 left.append(entry)
+            elif not log_entries.is_entry(found):
+                log.error(
+                    "log.subject_taken", subject=entry.subject, hint="its entry is lost: producers need keys of their own"
+                )
             elif not isinstance(entry.message, Duplicate):
                 raise LogConflict(f"{entry.subject} is in the log already")
         return left

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from services.orchestrator.dedupe import Verdict
 from shared import traces
-from shared.messages import Accepted, Candidate, Duplicate, Judgement, Pair, Settled, Usage, next_digest, now
+from shared.messages import Accepted, Candidate, Duplicate, Judgement, Pair, Settled, Spent, next_digest, now
 
 
 @dataclass(slots=True)
 class Arrival:
-    """A candidate with its place in CANDIDATES and its trace."""
+    """A candidate with its place in its provider's stream of reports, and its trace."""
 
     sequence: int
     candidate: Candidate
@@ -66,17 +66,17 @@ def duplicate(arrival: Arrival, verdict: Verdict, of: int, of_text: str) -> Dupl
     )
 
 
-def settled(pair: Pair, judgement: Judgement, usage: Usage) -> Settled:
+def settled(pair: Pair, judgement: Judgement, spent: Spent) -> Settled:
     """What a call said of a pair."""
     return Settled(
-        run=usage.run,
+        run=spent.run,
         ordinal=pair.ordinal,
         text=pair.text,
         of=pair.of,
         of_text=pair.of_text,
         same=judgement.same,
-        task=usage.task,
-        provider=usage.provider,
-        model=usage.model,
+        task=spent.task,
+        provider=spent.provider,
+        model=spent.model,
         at=now(),
     )

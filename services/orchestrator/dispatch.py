@@ -10,7 +10,7 @@ from services.orchestrator.routing import Route, Router, parse
 from services.orchestrator.run import Run
 from services.orchestrator.steering import Offer
 from services.orchestrator.steering.avoid import MAX_BYTES, MAX_TOKENS, bytes_of
-from shared.messages import MAX_FACET, Task, Usage
+from shared.messages import MAX_FACET, Spent, Task
 
 PROMPT_BYTES = 2048
 """What a prompt holds besides topic and avoid list, at most; the producers' tests keep the prompt files below it. A byte is
@@ -28,8 +28,16 @@ MAX_FAILURES_IN_ROW = 8
 MAX_PAUSE_SECONDS = 30.0
 """Longest pause after a failed call; the first is half a second and each next one twice as long."""
 
+RETURNED_SECONDS = 0.5
+"""Pause after a task that was not made: whoever gave it back says a moment later that its key rests."""
+
 FIRST_SEEN_SECONDS = 10.0
 """Of a run, within which a producer that is just being started will have been heard of."""
+
+NOBODY = (
+    "waiting for a producer of {names}: none is running. It goes on by itself, and spends, when one comes; "
+    "it ends as failed if none does within {seconds:g} s (max_wait)"
+)
 
 SMALLEST = 5
 """Attributes worth a call: when the budget ends, calls shrink to this before the run does."""
@@ -79,18 +87,20 @@ class Dispatch:
             self._router.given(route, working)
         return self._task(route, self._affordable(route))
 
-    def used(self, usage: Usage, since: float, moment: float) -> None:
+    def spent(self, spent: Spent, since: float, moment: float) -> None:
         """Take in how a call that was handed out at `since` ended: failures pause their provider, some end its part."""
-        run, provider = self._run, usage.provider
+        run, provider = self._run, spent.provider
         tally = run.tally(provider)
-        if usage.gives_up and usage.error_kind == "invalid_request":
-            run.tally(provider, usage.model).left = usage.error or "its request was refused"  # only this model: the key is good
-        elif usage.gives_up:
-            tally.left = usage.error or "it cannot be asked any more"
-        elif usage.outcome == "ok":
+        if spent.gives_up and spent.error_kind == "invalid_request":
+            run.tally(provider, spent.model).left = spent.error or "its request was refused"  # only this model: the key is good
+        elif spent.gives_up:
+            tally.left = spent.error or "it cannot be asked any more"
+        elif spent.outcome == "ok":
             self._failed_rounds[provider] = 0
-        elif usage.outcome == "failed" and since >= self._paused_until.get(provider, 0.0):
-            self._failed(provider, usage.error, moment)
+        elif spent.outcome == "returned":
+            self.pause(provider, moment + RETURNED_SECONDS)
+        elif spent.outcome == "failed" and since >= self._paused_until.get(provider, 0.0):
+            self._failed(provider, spent.error, moment)
 
     def _failed(self, provider: str, error: str, moment: float) -> None:
         """Count a round: calls that were under way together fail together, and count once."""
@@ -106,7 +116,7 @@ class Dispatch:
     def over(self) -> tuple[bool, str] | None:
         """Whether no call can ever follow: (in good order, why), or None while one may."""
         run = self._run
-        if run.calls_allowed is not None and run.issued >= run.calls_allowed:
+        if run.calls_allowed is not None and run.made >= run.calls_allowed:
             return True, f"made all {run.calls_allowed} model calls (iterations)"
         routes = [r for r in self._routes() if not self._left(r)]
         if not routes:
@@ -126,12 +136,19 @@ class Dispatch:
         tallies = {**self._run.tallies, **self._run.models}
         return "; ".join(f"{name}: {tally.left}" for name, tally in tallies.items() if tally.left)
 
+    def nobody(self) -> str:
+        """In words, that nobody can be asked; empty when somebody can, or when no call may follow anyway."""
+        providers = list(dict.fromkeys(r.provider for r in self._open()))
+        if not providers or any(self._producers.live(p) for p in providers):
+            return ""
+        return NOBODY.format(names=" or ".join(providers), seconds=self._run.spec.max_wait)
+
     def waits_for(self) -> str:
         """In words, what keeps the run from going on; empty when nothing does."""
+        if nobody := self.nobody():
+            return nobody
         providers = list(dict.fromkeys(r.provider for r in self._open()))
         missing = [p for p in providers if not self._producers.live(p)]
-        if providers and len(missing) == len(providers):
-            return f"waiting for a producer of {' or '.join(missing)}: none is running"
         paused = [p for p in providers if p not in missing and not self._producers.slots(p)]
         if paused and len(paused) + len(missing) == len(providers):
             return f"waiting for the rate limit of {' and '.join(paused)}"
@@ -150,7 +167,7 @@ class Dispatch:
         return [r for r in may if self._run.prices.of(r.provider, self._model(r)) or self._may_still_come(r)]
 
     def _may_still_come(self, route: Route) -> bool:
-        return not self._model(route) and self._run.seconds < FIRST_SEEN_SECONDS
+        return not self._model(route) and self._run.seconds + self._run.waited < FIRST_SEEN_SECONDS
 
     # ---- routes ----------------------------------------------------------------------------------------------------
 
@@ -215,7 +232,7 @@ class Dispatch:
 
     def _calls_left(self) -> bool:
         allowed = self._run.calls_allowed
-        return allowed is None or self._run.issued < allowed
+        return allowed is None or self._run.made < allowed
 
     def _affordable(self, route: Route) -> int:
         """Attributes that the budget allows to ask of a route: all that are wanted, or as many as still fit, or 0."""

@@ -6,6 +6,7 @@ from services.orchestrator.steering import Steering
 from services.orchestrator.steering.coverage import Estimate
 from services.orchestrator.steering.facets import WHOLE
 from shared.messages import FacetCounts
+from shared.outside_text import as_line
 
 DIGITS = 4
 """Of shares and rates: more than they are good for, and short to read."""
@@ -38,7 +39,7 @@ def _facets(steering: Steering) -> dict[str, FacetCounts]:
             accepted=facet.accepted,
             duplicates=facet.duplicates,
             new_share=_short(steering.yields.of_facet(name)) if facet.calls else None,
-            closed=steering.facets.closed(name, steering.yields),
+            closed=as_line(steering.facets.closed(name, steering.yields)),
         )
         for name, facet in steering.facets.of.items()
         if name != WHOLE

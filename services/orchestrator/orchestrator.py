@@ -1,26 +1,27 @@
 """The orchestrator service: its runs, the requests it answers, and the telemetry it sends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
 
-from services.orchestrator import endings, metrics, recovery
+from services.orchestrator import endings, log_entries, metrics, recovery
+from services.orchestrator.ceilings import Ceilings, Ledger
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.decision_log import DecisionLog
 from services.orchestrator.dedupe import Deduper
-from services.orchestrator.dispatch import Load
+from services.orchestrator.dispatch import FIRST_SEEN_SECONDS, Load
 from services.orchestrator.forecast import forecast
-from services.orchestrator.intake import Intake
 from services.orchestrator.prices import Prices, missing_line
 from services.orchestrator.producers import Producers
 from services.orchestrator.rates import Rate
+from services.orchestrator.reports import Reports
 from services.orchestrator.routing import Route, RoutingError, parse
 from services.orchestrator.run import Run
 from services.orchestrator.run_spans import RunSpans
 from shared import streams, subjects, traces
-from shared.bus import Bus, Entry, Fenced, Malformed, Missing, decode
+from shared.bus import Bus, Entry, Fenced, Missing
 from shared.messages import (
     Action,
     ChangeRun,
@@ -31,25 +32,19 @@ from shared.messages import (
     RunSpec,
     RunState,
     Snapshot,
+    Spent,
     Started,
     StartRun,
-    Usage,
     new_run_id,
     now,
 )
-from shared.metrics import MALFORMED
-from shared.providers import DEFAULT_MODELS
+from shared.providers import DEFAULT_MODELS, PROVIDERS
 from shared.service import Service
-
-MAX_RUNS = 32
-"""Active runs at once: each holds its list in memory, and they share the producers."""
 
 SNAPSHOT_SECONDS = 0.5
 """Between two snapshots of a run: as often as a person can read a number."""
 
-CANDIDATES = streams.CANDIDATES.name or ""
 RESULTS = streams.RESULTS.name or ""
-USAGE = streams.USAGE.name or ""
 
 log = structlog.get_logger()
 
@@ -57,10 +52,17 @@ log = structlog.get_logger()
 class Orchestrator:
     """Holds the active runs and gives each event on the bus to the run it belongs to."""
 
-    def __init__(self, bus: Bus, decisions: DecisionLog, prices: Prices) -> None:
+    def __init__(
+        self, bus: Bus, decisions: DecisionLog, prices: Prices, ceilings: Ceilings, offered: tuple[str, ...] | None
+    ) -> None:
         self._bus = bus
         self._prices = prices
         self._log = decisions
+        self._ceilings = ceilings
+        self._ledger = Ledger(ceilings)
+        self._offered = offered
+        """Providers whose producers are started as a run asks for them; None where nobody tells."""
+        self._since = asyncio.get_running_loop().time()
         self._runs: dict[str, Run] = {}
         self._conductors: dict[str, Conductor] = {}
         self._conducting: dict[str, asyncio.Task[None]] = {}
@@ -69,26 +71,30 @@ class Orchestrator:
         self._load = Load()
         self._loading: asyncio.Task[Deduper] | None = None
         self._starting = asyncio.Lock()  # asked twice at once with one id, one run starts
-        self._intake: Intake
+        self._reports: Reports
         self._completing: asyncio.Task[None]
-        self._usage_after = 0
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def start(cls, service: Service, prices: Prices) -> "Orchestrator":
+    async def start(
+        cls,
+        service: Service,
+        prices: Prices,
+        ceilings: Ceilings = Ceilings(),  # noqa: B008  # it is frozen
+        offered: tuple[str, ...] | None = None,
+    ) -> "Orchestrator":
         """Take over the log, rebuild the active runs, and go on with them."""
         decisions = await DecisionLog.take_over(service.bus, service.id)
-        self = cls(service.bus, decisions, prices)
-        self._usage_after = (await service.bus.head(USAGE)).last
+        self = cls(service.bus, decisions, prices, ceilings, offered)
+        heads = {p: (await service.bus.head(streams.reports(p))).last for p in PROVIDERS}
         recovered = await recovery.active_runs(service.bus, prices, asyncio.get_running_loop().time())
-        places = [r.run.candidates_after for r in recovered]
-        after = min(places) if places else (await service.bus.head(CANDIDATES)).last
-        self._intake = Intake(service.bus, decisions, self._runs, after, self._loaded, self._decided)
+        if ceilings.max_usd_per_day is not None:
+            await recovery.spending(service.bus, self._ledger)
+        after = {p: min([head, *(one.run.places.get(p, 0) for one in recovered)]) for p, head in heads.items()}
+        self._reports = Reports(service.bus, decisions, self._conductors, prices, after, self._loaded)
         for one in recovered:
-            conductor = self._hold(one.run, RunSpans(one.run.id, one.run.spec, one.trace, recovered=True))
-            for usage in one.usages:  # before anything is handed out, or the budget would not know what is spent
-                await self._used(conductor, usage)
-            self._conduct(conductor)
+            spans = RunSpans(one.run.id, one.run.spec, one.trace, recovered=True)
+            self._conduct(self._hold(one.run, spans, one.history))
         self._completing = asyncio.create_task(endings.complete(service.bus))
         return self
 
@@ -106,32 +112,9 @@ class Orchestrator:
 
     # ---- the loops -------------------------------------------------------------------------------------------------
 
-    async def decide_candidates(self) -> None:
-        """Decide candidates for ever."""
-        await self._intake.follow()
-
-    async def count_usage(self) -> None:
-        """Count finished calls for ever."""
-        async for batch in self._bus.follow(USAGE, [subjects.ALL_USAGE], after=self._usage_after):
-            for stored in batch:
-                try:
-                    usage = decode(Usage, stored.data)
-                except Malformed as error:
-                    MALFORMED.add("Usage")
-                    log.warning("usage.malformed", subject=stored.subject, error=str(error))
-                    continue
-                if usage.run in self._conductors:
-                    # First the call's candidates, then its slot: else the next avoid list would not name what it found.
-                    await self._intake.decided_to(usage.last_candidate)
-                    await self._used(self._conductors.get(usage.run), usage)
-
-    async def _used(self, conductor: Conductor | None, usage: Usage) -> None:
-        """Count a call; what it judged goes into the log first, so that a replay does not ask again."""
-        if conductor is None:  # the run ended while its last candidates were decided
-            return
-        if usage.judgements:
-            await self._log.append(conductor.run.settle(usage))
-        conductor.used(usage)
+    async def read_reports(self, provider: str) -> None:
+        """Decide and count for ever what the producers of a provider report."""
+        await self._reports.follow(provider)
 
     async def wake_for_producers(self) -> None:
         """Have the runs look again whenever a producer comes or goes."""
@@ -154,8 +137,8 @@ class Orchestrator:
     async def watch_for_successor(self) -> None:
         """Return never; raise Fenced once another orchestrator has taken over, so that two never answer side by side."""
         async for batch in self._bus.follow(RESULTS, [subjects.ALL_EPOCHS], after=self._log.fence):
-            if batch:
-                raise Fenced(f"another orchestrator has taken over ({batch[-1].subject})")
+            if successors := [stored for stored in batch if log_entries.is_entry(stored)]:
+                raise Fenced(f"another orchestrator has taken over ({successors[-1].subject})")
 
     async def stop_on_failure(self) -> None:
         """Return never; raise what a run's conductor raised."""
@@ -163,10 +146,11 @@ class Orchestrator:
 
     # ---- runs ------------------------------------------------------------------------------------------------------
 
-    def _hold(self, run: Run, spans: RunSpans) -> Conductor:
+    def _hold(self, run: Run, spans: RunSpans, history: Sequence[Spent] = ()) -> Conductor:
         """Take up a run; nothing is handed out for it yet."""
         run.trace = spans.context
-        conductor = Conductor(run, spans, self._bus, self._log, self._intake, self._producers, self._load)
+        caught_up = self._reports.caught_up
+        conductor = Conductor(run, spans, self._bus, self._log, caught_up, self._producers, self._load, self._ledger, history)
         self._begin_loading(run.spec)
         self._runs[run.id] = run
         self._conductors[run.id] = conductor
@@ -196,10 +180,6 @@ class Orchestrator:
         if run.spec.dedupe != "exact" and self._loading is not None:
             await asyncio.shield(self._loading)
 
-    def _decided(self, run: Run) -> None:
-        if run.full:
-            self._conductors[run.id].wake()
-
     def _snapshot(self, run: Run) -> Snapshot:
         moment = asyncio.get_running_loop().time()
         return Snapshot(
@@ -217,13 +197,26 @@ class Orchestrator:
         async with self._starting:
             if name in self._runs:
                 return self._runs[name].state()
-            if len(self._runs) >= MAX_RUNS:
-                return Refusal(error=f"{MAX_RUNS} runs are active, which is the most; stop one first", code="conflict")
+            if crowded := self._ceilings.crowded(len(self._runs)):
+                return Refusal(error=crowded, code="conflict")
             if await self._bus.last(RESULTS, subjects.started(name)):
                 return Refusal(error=f"run {name} has ended; start a new one", code="conflict")
-            if problem := self._problem(request.spec):
+            spec = self._ceilings.bounded(request.spec)
+            if problem := self._problem(spec) or self._nobody(spec):
                 return Refusal(error=problem, code="invalid")
-            return await self._start_run(name, request.spec)
+            return await self._start_run(name, spec)
+
+    def _nobody(self, spec: RunSpec) -> str:
+        """Why none of the providers can be asked, in words; empty if one can, or may in a moment."""
+        young = asyncio.get_running_loop().time() - self._since < FIRST_SEEN_SECONDS
+        if any(self._producers.live(p) or p in (self._offered or ()) for p in spec.providers):
+            return ""
+        if self._offered is None and young:
+            return ""
+        return (
+            f"no producer of {' or '.join(spec.providers)} is running, and none will be started for the run: "
+            "start one, give its provider a key, or choose another provider"
+        )
 
     def _problem(self, spec: RunSpec) -> str:
         """Why a run cannot be started as it is wished, in words; empty if it can."""
@@ -237,6 +230,8 @@ class Orchestrator:
         if strangers:
             return f"routing_config names {', '.join(sorted(strangers))}, which is not among the providers"
         unpriced = [r for r in routes if r.model and self._prices.of(r.provider, r.model) is None]
+        if problem := self._ceilings.problem(spec, [(r.provider, r.model) for r in unpriced]):
+            return problem
         if spec.max_usd is not None and unpriced:
             lines = "; ".join(missing_line(r.provider, r.model) for r in unpriced)
             return f"a dollar budget needs the price of every model; add to the price table: {lines}"
@@ -258,11 +253,11 @@ class Orchestrator:
         return forecast(spec, routes, self._prices)
 
     async def _start_run(self, name: str, spec: RunSpec) -> RunState:
-        after = (await self._bus.head(CANDIDATES)).last
-        started = Started(run=name, spec=spec, candidates_after=after, at=now())
+        after = {p: (await self._bus.head(streams.reports(p))).last for p in spec.providers}
+        started = Started(run=name, spec=spec, reports_after=after, at=now())
         spans = RunSpans(name, spec, traces.current())
         await self._log.append([Entry(subjects.started(name), started, spans.context)])
-        run = Run(name, spec, after, started.at, prices=self._prices)
+        run = Run(name, spec, started.at, after, prices=self._prices)
         conductor = self._hold(run, spans)
         self._conduct(conductor)
         log.info("run.started", run=name, topic=spec.topic, providers=spec.providers, producers=spec.producers)
@@ -271,7 +266,7 @@ class Orchestrator:
         return run.state()
 
     def _changing(
-        self, change: Callable[[Conductor], None], action: Action | None
+        self, change: Callable[[Conductor], Awaitable[None]], action: Action | None
     ) -> Callable[[ChangeRun], Awaitable[msgspec.Struct]]:
         async def on_change(request: ChangeRun) -> RunState | Refusal:
             conductor = self._conductors.get(request.run)
@@ -279,7 +274,7 @@ class Orchestrator:
                 return await self._not_active(request.run)
             if action and conductor.ending:
                 return Refusal(error=f"run {request.run} is being ended", code="conflict")
-            change(conductor)
+            await change(conductor)
             if action:
                 await conductor.announce(action)
             await conductor.save()
@@ -297,5 +292,5 @@ class Orchestrator:
         return Refusal(error=f"run {id} has ended already", code="conflict")
 
 
-def _stop(conductor: Conductor) -> None:
+async def _stop(conductor: Conductor) -> None:
     conductor.end("stopped", "stopped by the user")

@@ -4,10 +4,14 @@ import asyncio
 from dataclasses import dataclass
 
 from shared.messages import Presence
+from shared.outside_text import flaw
 from shared.providers import PROVIDERS
 
 SILENT_SECONDS = 4.0
 """A producer not heard of for this long is gone: three announcements missed."""
+
+MOST_OF_ONE = 200
+"""Live producers of one provider: twice as many as a run can use. Names that are made up must not fill the memory."""
 
 
 @dataclass(slots=True)
@@ -20,20 +24,25 @@ class Producers:
     """The live producers. `changed` is set whenever one comes, goes, or becomes free."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        """By provider and producer: a name is its provider's alone."""
         self._announced: dict[str, list[str]] = {}
         """By provider, the models of the last announcement."""
         self.changed = asyncio.Event()
 
     async def announced(self, presence: Presence) -> None:
         """Take in one announcement."""
-        if presence.provider in PROVIDERS:
-            self._announced[presence.provider] = presence.models
+        if presence.provider not in PROVIDERS or any(flaw(model, most=200) for model in presence.models):
+            return
+        self._announced[presence.provider] = presence.models
+        who = (presence.provider, presence.producer)
         if presence.state == "leaving":
-            self._seen.pop(presence.producer, None)
+            self._seen.pop(who, None)
         else:
-            known = presence.producer in self._seen
-            self._seen[presence.producer] = _Seen(presence, asyncio.get_running_loop().time())
+            known = who in self._seen
+            if not known and len(self.live(presence.provider)) >= MOST_OF_ONE:
+                return
+            self._seen[who] = _Seen(presence, asyncio.get_running_loop().time())
             if known:
                 return
         self.changed.set()

@@ -1,39 +1,39 @@
-"""Rebuilds the active runs from the log, the queue and the usage after a restart."""
+"""Rebuilds the active runs from the log and the queue after a restart.
 
-import re
-from dataclasses import dataclass
-from typing import TypeVar
+The log alone says what was decided, issued and spent. What producers reported since then stands in their streams, and is read
+from each run's places on, as it would have been without the restart.
+"""
 
-import msgspec
+from dataclasses import dataclass, field
+
 import structlog
 
+from services.orchestrator import log_entries
+from services.orchestrator.ceilings import Ledger, day_of
 from services.orchestrator.prices import Prices
-from services.orchestrator.run import ADJUDICATE, QUESTION, Run
+from services.orchestrator.run import Decision, Run
 from shared import streams, subjects
 from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
-from shared.messages import Accepted, Duplicate, RunState, Settled, Started, Task, Usage
+from shared.messages import ENDED, Finished, RunState, Spent, Started, Task, now
 
 RESULTS = streams.RESULTS.name or ""
 TASKS = streams.TASKS.name or ""
-USAGE = streams.USAGE.name or ""
 RUNS = streams.RUNS.bucket
 
-TASK_NUMBER = re.compile(rf".*-([{ADJUDICATE}{QUESTION}]?)(\d{{1,12}})")
-"""A task's id ends in its number; see `ADJUDICATE` and `QUESTION`."""
-
-MessageT = TypeVar("MessageT", bound=msgspec.Struct)
+OUTDATED = "it was begun by an earlier version of Chorus, which kept its account elsewhere; its list is whole, start another"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A run as the log and the queue have it, and its finished calls, which are still to be counted."""
+    """A run as the log and the queue have it."""
 
     run: Run
-    usages: list[Usage]
     trace: str
     """Traceparent of its first entry in the log."""
+    history: list[Spent] = field(default_factory=list)
+    """What it has spent, in order."""
 
 
 async def active_runs(bus: Bus, prices: Prices, moment: float) -> list[Recovered]:
@@ -41,57 +41,53 @@ async def active_runs(bus: Bus, prices: Prices, moment: float) -> list[Recovered
     open_runs: dict[str, tuple[Started, str]] = {}
     async for batch in bus.history(RESULTS, [subjects.ALL_STARTED, subjects.ALL_FINISHED]):
         for stored in batch:
-            kind, name = subjects.decision(stored.subject)
-            if kind == "finished":
-                open_runs.pop(name, None)
-            elif started := _read(Started, stored):
-                open_runs[name] = started, stored.trace
+            match log_entries.read_or_skip(stored):
+                case Started() as started:
+                    open_runs[started.run] = started, stored.trace
+                case Finished(run=run):
+                    open_runs.pop(run, None)
     return [await _rebuild(bus, started, trace, prices, moment) for started, trace in open_runs.values()]
 
 
+async def spending(bus: Bus, ledger: Ledger) -> None:
+    """Count what the calls of all runs have cost today, for the ceiling of a day."""
+    today = day_of(now())
+    async for batch in bus.history(RESULTS, [subjects.ALL_SPENT]):
+        for stored in batch:
+            spent = log_entries.read_or_skip(stored)
+            if isinstance(spent, Spent) and day_of(spent.at) == today:
+                ledger.spent(today, spent.cost or 0, spent.task)
+
+
 async def _rebuild(bus: Bus, started: Started, trace: str, prices: Prices, moment: float) -> Recovered:
-    run = Run(started.run, started.spec, started.candidates_after, started.at, prices=prices)
+    run = Run(started.run, started.spec, started.at, dict(started.reports_after or {}), prices=prices)
+    history: list[Spent] = []
     async for batch in bus.history(RESULTS, subjects.decisions_of_run(run.id)):
-        run.replay([decision for stored in batch if (decision := _decision(stored))])
-    usages: list[Usage] = []
-    async for batch in bus.history(USAGE, [subjects.usage_of_run(run.id)]):
-        usages += [usage for stored in batch if (usage := _read(Usage, stored)) and usage.run == run.id]
+        decisions = [decision for stored in batch if (decision := _decision(stored))]
+        history += [decision for decision in decisions if isinstance(decision, Spent)]
+        run.replay(decisions, moment)
     for stored in await bus.waiting(TASKS, subjects.tasks_of_run(run.id)):
-        task = _read(Task, stored)
-        if task is not None and task.run == run.id:
-            run.handed_out(task, stored.sequence, moment)
-    _number_on(run, [*run.outstanding, *(usage.task for usage in usages)])
+        task = _task(stored)
+        if task is not None and (held := run.outstanding.get(task.id)):
+            held.sequence = stored.sequence
     await _restore_clock(bus, run)
+    if started.reports_after is None:
+        run.status, run.ends_as, run.reason = "stopping", "stopped", OUTDATED
     log.info("run.rebuilt", run=run.id, accepted=run.accepted, duplicates=run.duplicates, outstanding=len(run.outstanding))
-    return Recovered(run, usages, trace)
+    return Recovered(run, trace, history)
 
 
-def _number_on(run: Run, tasks: list[str]) -> None:
-    """Have the next tasks numbered after all that there were: a number used twice would be dropped as a repeat."""
-    found = [match for task in tasks if (match := TASK_NUMBER.fullmatch(task))]
-    run.issued, adjudications, questions = (
-        max((int(m[2]) for m in found if m[1] == kind), default=-1) + 1 for kind in ("", ADJUDICATE, QUESTION)
-    )
-    run.grey.number_on(adjudications)
-    run.aside.number = questions
+def _decision(stored: Stored) -> Decision | None:
+    entry = log_entries.read_or_skip(stored)
+    return entry if isinstance(entry, Decision) else None
 
 
-def _read(kind: type[MessageT], stored: Stored) -> MessageT | None:
-    """The message, or None if it is malformed: one bad message must not keep every run from being rebuilt."""
+def _task(stored: Stored) -> Task | None:
     try:
-        return decode(kind, stored.data)
+        return decode(Task, stored.data)
     except Malformed as error:
-        log.warning("recovery.malformed", subject=stored.subject, sequence=stored.sequence, error=str(error))
+        log.warning("recovery.malformed", subject=stored.subject[:200], sequence=stored.sequence, error=str(error)[:200])
         return None
-
-
-def _decision(stored: Stored) -> Accepted | Duplicate | Settled | None:
-    kind, _ = subjects.decision(stored.subject)
-    if kind == "accepted":
-        return _read(Accepted, stored)
-    if kind == "duplicate":
-        return _read(Duplicate, stored)
-    return _read(Settled, stored) if kind == "settled" else None
 
 
 async def _restore_clock(bus: Bus, run: Run) -> None:
@@ -104,6 +100,7 @@ async def _restore_clock(bus: Bus, run: Run) -> None:
     except Malformed as error:
         log.warning("run.state_unreadable", run=run.id, error=str(error))
         return
-    run.seconds = state.seconds
-    if state.status in ("paused", "stopping"):
+    run.seconds, run.waited = state.seconds, state.waited
+    if state.status in ("paused", "waiting", "stopping"):
         run.status, run.reason = state.status, state.reason
+    run.ends_as = next((status for status in ENDED if status == state.ends_as), None)

@@ -1,6 +1,6 @@
 """One run: everything known of it, as a fold over the log. No bus, no clock but the one it is handed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from services.orchestrator.figures import figures
 from services.orchestrator.grey_zone import GreyZone
 from services.orchestrator.prices import Prices, dollars, pico
 from services.orchestrator.steering import Called, Made, Steering, Wish
-from services.orchestrator.tally import Tally, tokens_of
+from services.orchestrator.tally import Tally
 from shared import subjects
 from shared.bus import Entry
 from shared.messages import (
@@ -21,14 +21,15 @@ from shared.messages import (
     Accepted,
     Duplicate,
     Finished,
-    Kind,
+    Issued,
+    Judgement,
     ProviderCounts,
     RunSpec,
     RunState,
     Settled,
+    Spent,
     Status,
     Task,
-    Usage,
     now,
 )
 
@@ -39,13 +40,21 @@ QUESTION = "q"
 """Stands before the number of a task that asks for facets, or has a sample judged."""
 
 
+Decision = Accepted | Duplicate | Settled | Issued | Spent
+"""What the log holds of a run between its first entry and its last."""
+
+
 @dataclass(slots=True)
 class Outstanding:
-    """A task handed out and not yet reported: where it stands in TASKS, and since when (seconds of the loop's clock)."""
+    """A task that is issued and not yet done with."""
 
     task: Task
-    sequence: int
-    since: float
+    since: float = 0.0
+    """Seconds of the loop's clock."""
+    sequence: int = 0
+    """Where it stands in TASKS; 0 when it is not known to be there."""
+    candidates: int = 0
+    """Taken of this call."""
 
 
 @dataclass(slots=True)
@@ -64,18 +73,27 @@ class Run:
 
     id: str
     spec: RunSpec
-    candidates_after: int
-    """Sequence in CANDIDATES up to which this run's candidates are decided."""
     created: str
+    places: dict[str, int] = field(default_factory=dict)
+    """By provider, the sequence in its stream of reports up to which the log has what concerns this run."""
     status: Status = "running"
+    ends_as: Status | None = None
+    """While it is being ended: how."""
     reason: str = ""
     seconds: float = 0.0
+    waited: float = 0.0
+    """Seconds without anybody who could be asked, since there last was somebody."""
     ended: str = ""
     digest: str = ""
     duplicates: int = 0
     late: int = 0
+    undecidable: int = 0
     issued: int = 0
-    """Tasks published so far; also the next task's ordinal."""
+    """Tasks for attributes issued so far; also the next one's ordinal."""
+    returned: int = 0
+    """Those of them that were not made."""
+    calls: int = 0
+    """Finished or lost."""
     prices: Prices = field(default_factory=Prices.load)
     budget: Budget = field(init=False)
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -83,8 +101,6 @@ class Run:
     models: dict[str, Tally] = field(default_factory=dict)
     """By `<provider>/<model>`."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
-    reported: set[str] = field(default_factory=set)
-    """Ids of the tasks whose usage is counted: a usage read twice counts once."""
     trace: str = ""
     """Traceparent of the run's span."""
     _deduper: Deduper | None = None
@@ -139,6 +155,11 @@ class Run:
         """Model calls the whole run may make; None is no limit."""
         return None if self.spec.iterations is None else self.spec.iterations * self.spec.producers
 
+    @property
+    def made(self) -> int:
+        """Calls for attributes that were made or may yet be."""
+        return self.issued - self.returned
+
     def tally(self, provider: str, model: str | None = None) -> Tally:
         """The counts of a provider, or of one of its models."""
         if model is None:
@@ -148,25 +169,30 @@ class Run:
     # ---- deciding -------------------------------------------------------------------------------------------------
 
     def decide(self, arrivals: Sequence[Arrival]) -> list[Entry]:
-        """Decide candidates in order of arrival; returns the decisions for the log.
+        """Decide candidates of one provider in order of arrival; returns the decisions for the log.
 
-        Candidates at or below the run's place were decided before and are left out; those that come when the list is full
-        are counted as late.
+        Those that come when the list is full are counted as late.
         """
-        fresh = [a for a in arrivals if a.sequence > self.candidates_after]
-        if not fresh:
-            return []
-        self.candidates_after = fresh[-1].sequence
         entries: list[Entry] = []
-        for group in self._groups(fresh):
+        for group in self._groups(arrivals):
             if self.full:
                 self.late += len(group)
                 continue
-            verdicts = self.deduper.offer([a.candidate.text for a in group])
-            entries += [self._decision(a, v) for a, v in zip(group, verdicts, strict=True)]
+            entries += [self._decision(a, v) for a, v in self._verdicts(group)]
         return entries
 
-    def _groups(self, arrivals: list[Arrival]) -> list[list[Arrival]]:
+    def _verdicts(self, group: Sequence[Arrival]) -> list[tuple[Arrival, Verdict]]:
+        """What deduplication says of each; one on which it fails is left out, or it would end all runs, again at each start."""
+        try:
+            return list(zip(group, self.deduper.offer([a.candidate.text for a in group]), strict=True))
+        except Exception:  # whatever it is: the text came from outside
+            self._index_anew()
+        if len(group) == 1:
+            self.undecidable += 1
+            return []
+        return [pair for arrival in group for pair in self._verdicts([arrival])]
+
+    def _groups(self, arrivals: Sequence[Arrival]) -> Sequence[Sequence[Arrival]]:
         """All at once, or one by one when the whole could carry the list past its limit."""
         if self.accepted + len(arrivals) <= self.limit:
             return [arrivals]
@@ -184,30 +210,44 @@ class Run:
 
     # ---- the fold -------------------------------------------------------------------------------------------------
 
-    def settle(self, usage: Usage) -> list[Entry]:
-        """The decisions that follow from a model's judgements, for the log. Those about pairs nobody asked of are left out."""
+    def settle(self, spent: Spent, judgements: Iterable[Judgement]) -> list[Entry]:
+        """The decisions that follow from a model's judgements, for the log, but for pairs that wait no more."""
         entries: list[Entry] = []
-        for judgement in usage.judgements:
+        for judgement in judgements:
             pair = self.grey.pair(judgement.ordinal)
             if pair is None:
                 continue
-            settled = decisions.settled(pair, judgement, usage)
+            settled = decisions.settled(pair, judgement, spent)
             self.grey.settled(settled)
             entries.append(Entry(subjects.settled(self.id, pair.ordinal), settled, self.trace))
         return entries
 
-    def replay(self, decisions: Sequence[Accepted | Duplicate | Settled]) -> None:
-        """Take in decisions read back from the log, in their order."""
+    def replay(self, decisions: Sequence[Decision], moment: float = 0.0) -> None:
+        """Take in decisions read back from the log, in their order. `moment` is the present on the loop's clock."""
         self.deduper.restore(d.text for d in decisions if isinstance(d, Accepted))
         for decision in decisions:
-            if isinstance(decision, Settled):
-                self.grey.settled(decision)
-                continue
-            if isinstance(decision, Accepted):
-                self._count_accepted(decision)
-            else:
-                self._count_duplicate(decision)
-            self.candidates_after = max(self.candidates_after, decision.candidate_sequence)
+            match decision:
+                case Settled():
+                    self.grey.settled(decision)
+                case Accepted():
+                    self._count_accepted(decision)
+                    self._reached(decision.provider, decision.candidate_sequence)
+                case Duplicate():
+                    self._count_duplicate(decision)
+                    self._reached(decision.provider, decision.candidate_sequence)
+                case Issued(task=task):
+                    self.issue(task, moment)
+                case Spent():
+                    self.spend(decision)
+                    self._reached(decision.provider, decision.report)
+
+    def _reached(self, provider: str, sequence: int) -> None:
+        self.places[provider] = max(self.places.get(provider, 0), sequence)
+
+    def _index_anew(self) -> None:
+        """Make the index of the list from the list again: a text that it could not take may have left it in disorder."""
+        self._deduper = Deduper(tiers=self.spec.dedupe)
+        self._deduper.restore(self.steering.avoid.text(index) for index in range(self.accepted))
 
     def _count_accepted(self, accepted: Accepted) -> None:
         made_by = Made(accepted.task, f"{accepted.provider}/{accepted.model}", accepted.facet, accepted.probe)
@@ -224,68 +264,65 @@ class Run:
         self.tally(duplicate.provider).duplicates += 1
         self.tally(duplicate.provider, duplicate.model).duplicates += 1
 
-    def handed_out(self, task: Task, sequence: int, since: float) -> None:
-        """Take in a task that is in the queue, and hold what it may cost."""
-        self.outstanding[task.id] = Outstanding(task, sequence, since)
+    def issue(self, task: Task, moment: float) -> Outstanding:
+        """Take in a call that may be made from now on, and hold what it may cost."""
+        held = self.outstanding[task.id] = Outstanding(task, moment)
         if task.kind == "adjudicate":
             self.grey.ask(task.id, (pair.ordinal for pair in task.pairs))
         elif task.kind == "list":
+            self.issued += 1
             self.steering.handed_out(Made(task.id, f"{task.provider}/{task.model}", task.facet, task.probe))
         else:
             self.aside.number += 1
-            self._asked(task.kind, task.facet)
+            self.aside.calls += 1
+            if task.kind == "facets":
+                self.steering.facets.asked(task.facet)
+            else:
+                self.steering.on_topic.asked()
         self.budget.hold(task.id, Cost(pico(task.reserved_usd), task.reserved_tokens))
+        return held
 
-    def called_back(self, task: str) -> None:
-        """Take in that a task will not be done: it is as if it had not been handed out, but for its number."""
-        del self.outstanding[task]
-        self.budget.release(task)
-        self.grey.called_back(task)
-        self.steering.called_back(task)
+    def spend(self, spent: Spent) -> Outstanding | None:
+        """Take in that an issued task is done with; returns how it was held, None if it is not outstanding."""
+        held = self.outstanding.pop(spent.task, None)
+        if held is None:
+            return None
+        cost = Cost(spent.cost or 0, spent.tokens)
+        if spent.outcome == "returned":
+            self._return(spent)
+            return held
+        self.calls += 1
+        self.budget.commit(spent.task, cost)
+        self._steer(spent, cost)
+        if spent.kind == "adjudicate":
+            self.grey.answered(spent.task, cost)
+        self.tally(spent.provider).used(spent)
+        self.tally(spent.provider, spent.model).used(spent)
+        return held
 
-    def _asked(self, kind: Kind, facet: str) -> None:
-        """Count a question, when it is handed out or, after a restart, when its answer is read again."""
-        self.aside.calls += 1
-        if kind == "facets":
-            self.steering.facets.asked(facet)
-        else:
-            self.steering.on_topic.asked()
+    def _return(self, spent: Spent) -> None:
+        """Take in that a task was not made: it is as if it had not been issued, but for its number."""
+        if spent.kind == "list":
+            self.returned += 1
+        self.budget.release(spent.task)
+        self.grey.called_back(spent.task)
+        self.steering.called_back(spent.task)
 
-    def used(self, usage: Usage) -> bool:
-        """Take in a finished model call; returns False if it was counted before."""
-        if usage.task in self.reported:
-            return False
-        self.reported.add(usage.task)
-        tokens = tokens_of(usage)
-        price = self.prices.of(usage.provider, usage.model)
-        usd = None if price is None else price.cost(tokens)
-        cost = Cost(usd or 0, tokens.input + tokens.output)
-        if self.outstanding.pop(usage.task, None):
-            self.budget.commit(usage.task, cost)
-        else:
-            self.budget.count(cost)
-            if usage.kind in ("facets", "judge"):
-                self._asked(usage.kind, usage.facet)
-        self._steer(usage, None if usd is None else dollars(usd), cost)
-        if usage.task.startswith(f"{self.id}-{ADJUDICATE}"):
-            self.grey.answered(usage.task, cost)
-        self.tally(usage.provider).used(usage, usd)
-        self.tally(usage.provider, usage.model).used(usage, usd)
-        return True
-
-    def _steer(self, usage: Usage, usd: float | None, cost: Cost) -> None:
+    def _steer(self, spent: Spent, cost: Cost) -> None:
         """Have steering take in what a finished call tells. One that failed tells nothing of what its model knows."""
-        if usage.kind in ("facets", "judge"):
+        route = f"{spent.provider}/{spent.model}"
+        if spent.kind in ("facets", "judge"):
             self.aside.spent += cost
-        if usage.kind == "facets":
-            self.steering.facets.answered(usage.facet, usage.facets)
-        elif usage.kind == "judge":
-            self.steering.on_topic.judged([n - 1 for n in usage.on_topic], [n - 1 for n in usage.off_topic])
-        elif usage.kind == "list" and usage.outcome == "ok":
-            made = Made(usage.task, f"{usage.provider}/{usage.model}", usage.facet, usage.probe)
-            self.steering.called(Called(made, usage.asked or self.spec.request_size, usd, usage.seconds))
+        if spent.kind == "facets":
+            self.steering.facets.answered(spent.facet, spent.facets)
+        elif spent.kind == "judge":
+            self.steering.on_topic.judged([n - 1 for n in spent.on_topic], [n - 1 for n in spent.off_topic])
+        elif spent.kind == "list" and spent.outcome == "ok":
+            usd = None if spent.cost is None else dollars(spent.cost)
+            made = Made(spent.task, route, spent.facet, spent.probe)
+            self.steering.called(Called(made, spent.asked, usd, spent.seconds))
         else:
-            self.steering.called_back(usage.task)
+            self.steering.called_back(spent.task)
 
     # ---- what others see ------------------------------------------------------------------------------------------
 
@@ -301,6 +338,8 @@ class Run:
             spec=self.spec,
             created=self.created,
             ended=self.ended,
+            ends_as=self.ends_as or "",
+            waited=round(self.waited, 3),
             reserved_usd=dollars(self.budget.reserved.usd),
             **self._standing(),
         )
@@ -319,7 +358,7 @@ class Run:
             "seconds": round(self.seconds, 3),
             "providers": _counts(self.tallies),
             "models": _counts(self.models),
-            "calls": len(self.reported),
+            "calls": self.calls,
             "tokens": self.budget.spent.tokens,
             "usd": self.usd,
             **figures(self.steering),

@@ -1,7 +1,7 @@
 """What the traces tell of one run: that it began and ended, and each of its tasks. The names are those of `shared.traces`."""
 
 from shared import traces
-from shared.messages import RunSpec, RunState, Task, Usage
+from shared.messages import RunSpec, RunState, Spent, Task
 from shared.traces import Span
 
 
@@ -42,21 +42,16 @@ class RunSpans:
             self._tasks[task.id] = traces.begin(traces.TASK, about, parent=self.context, kind="producer")
         return self._tasks[task.id].context
 
-    def counted(self, usage: Usage) -> None:
-        """End the span of a task whose usage is counted."""
-        if span := self._tasks.pop(usage.task, None):
-            failure = (usage.error_kind or "failed") if usage.outcome == "failed" else ""
-            span.end({"chorus.outcome": usage.outcome, "chorus.candidates": usage.candidates}, error=failure)
-
-    def forgotten(self, task: str, outcome: str) -> None:
-        """End the span of a task that will not be reported: it was called back, or is lost."""
-        if span := self._tasks.pop(task, None):
-            span.end({"chorus.outcome": outcome})
+    def done(self, spent: Spent, candidates: int) -> None:
+        """End the span of a task that is done with, of which so many candidates were taken."""
+        if span := self._tasks.pop(spent.task, None):
+            failure = (spent.error_kind or "failed") if spent.outcome in ("failed", "lost") else ""
+            span.end({"chorus.outcome": spent.outcome, "chorus.candidates": candidates}, error=failure)
 
     def finished(self, state: RunState) -> None:
         """End the run's span, and those of tasks that were never published."""
         for task in list(self._tasks):
-            self.forgotten(task, "called_back")
+            self._tasks.pop(task).end({"chorus.outcome": "returned"})
         ended: dict[str, traces.Value] = {
             "chorus.run": self._run,
             "chorus.status": state.status,

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from services.orchestrator.prices import Tokens, dollars
-from shared.messages import MAX_ERROR, ProviderCounts, Usage
+from shared.messages import ProviderCounts, Spent, Usage
+from shared.outside_text import as_line
 
 
 @dataclass(slots=True)
@@ -23,16 +24,23 @@ class Tally:
     last_error: str = ""
     left: str = ""
 
-    def used(self, usage: Usage, usd: int | None) -> None:
-        """Count a finished call that cost so many picodollars, or an unknown sum."""
+    def used(self, spent: Spent) -> None:
+        """Count a finished call."""
         self.calls += 1
-        self.tokens = self.tokens.plus(tokens_of(usage))
-        self.usd = None if self.usd is None or usd is None else self.usd + usd
-        self.seconds += usage.seconds
-        if usage.outcome == "failed":
+        self.tokens = self.tokens.plus(
+            Tokens(
+                input=spent.input_tokens,
+                cached=spent.cached_tokens,
+                output=spent.output_tokens,
+                reasoning=spent.reasoning_tokens,
+            )
+        )
+        self.usd = None if self.usd is None or spent.cost is None else self.usd + spent.cost
+        self.seconds += spent.seconds
+        if spent.outcome in ("failed", "lost"):
             self.failed += 1
-            self.errors[usage.error_kind or "unknown"] += 1
-        self.last_error = usage.error or self.last_error
+            self.errors[spent.error_kind or "unknown"] += 1
+        self.last_error = spent.error or self.last_error
 
     def counts(self) -> ProviderCounts:
         return ProviderCounts(
@@ -48,8 +56,8 @@ class Tally:
             usd=None if self.usd is None else dollars(self.usd),
             seconds=round(self.seconds, 3),
             errors=dict(self.errors),
-            last_error=self.last_error[:MAX_ERROR],
-            left=self.left[:MAX_ERROR],
+            last_error=as_line(self.last_error),
+            left=as_line(self.left),
         )
 
 

@@ -37,4 +37,6 @@ class Announcer:
             await self._tell(msgspec.structs.replace(self._describe(), state="leaving", slots=0, busy=0, run="", task=""))
 
     async def _tell(self, presence: Presence) -> None:
-        await self._bus.tell(subjects.presence(presence.provider, presence.producer), msgspec.structs.replace(presence, at=now()))
+        await self._bus.tell(
+            subjects.presence(presence.provider, presence.producer), msgspec.structs.replace(presence, at=now())
+        )

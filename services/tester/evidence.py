@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Started, Usage
+from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Spent, Started, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,12 @@ class Evidence:
 
     run: str
     candidates: Sequence[tuple[int, Candidate]] = ()
-    """With their sequences in CANDIDATES, in order."""
+    """With their sequences in their provider's stream of reports, in order."""
     log: Sequence[Decided] = ()
     """In the order of RESULTS."""
     usages: Sequence[Usage] = ()
+    spent: Sequence[Spent] = ()
+    """The tasks that are done with, as the log has them."""
     state: RunState | None = None
     files: Files = field(default_factory=Files)
     clients: Sequence[Sequence[Frame]] = ()

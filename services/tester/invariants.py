@@ -23,7 +23,7 @@ import msgspec
 
 from services.tester.evidence import Evidence, Frame
 from shared import subjects
-from shared.messages import Accepted, Duplicate, next_digest
+from shared.messages import Accepted, Duplicate, Spent, next_digest
 
 RECOVERY_SECONDS = 10.0
 """I6 for each fault; nineteen of twenty must be within `MOSTLY_SECONDS`."""
@@ -102,14 +102,25 @@ def _complete(evidence: Evidence) -> Iterator[Broken]:
 
 
 def _undecided(evidence: Evidence) -> list[str]:
-    """Ids of stored candidates without a decision, those aside that came when the list was full or the run was over."""
+    """Ids of stored candidates without a decision, those aside that came when the list was full or their call was done with."""
     decided = {d.candidate for d in evidence.decisions}
-    places = [d.candidate_sequence for d in evidence.decisions]
-    last = max(places, default=0)
-    missing = {c.id: sequence for sequence, c in evidence.candidates if c.id not in decided}
+    last: dict[str, int] = {}
+    for d in evidence.decisions:
+        last[d.provider] = max(last.get(d.provider, 0), d.candidate_sequence)
+    spent = {s.task: s for s in evidence.spent}
+    missing = [
+        (sequence, c)
+        for sequence, c in evidence.candidates
+        if c.id not in decided and not _too_late(sequence, spent.get(c.task))
+    ]
     if _may_leave_a_rest(evidence):
-        return [name for name, sequence in missing.items() if sequence <= last]
-    return list(missing)
+        missing = [(sequence, c) for sequence, c in missing if sequence <= last.get(c.provider, 0)]
+    return [c.id for _, c in missing]
+
+
+def _too_late(sequence: int, spent: Spent | None) -> bool:
+    """Whether a candidate came when its call was done with: reported, or given up with the producer that had it."""
+    return spent is not None and (spent.outcome in ("lost", "returned") or 0 < spent.report < sequence)
 
 
 def _may_leave_a_rest(evidence: Evidence) -> bool:
@@ -205,8 +216,9 @@ def _counts_agree(evidence: Evidence) -> Iterator[Broken]:
     reported = len({u.task for u in evidence.usages})
     if reported != len(evidence.usages):
         yield Broken("I3", f"{len(evidence.usages) - reported} calls were reported twice")
-    if finished.calls > reported:
-        yield Broken("I3", f"the run counts {finished.calls} calls; {reported} were reported")
+    given_up = sum(s.outcome == "lost" for s in evidence.spent)
+    if finished.calls > reported + given_up:
+        yield Broken("I3", f"the run counts {finished.calls} calls; {reported} were reported, {given_up} given up")
     if evidence.state is not None and (evidence.state.status, evidence.state.accepted) != (finished.status, finished.accepted):
         yield Broken("I3", f"the run's state ({evidence.state.status}, {evidence.state.accepted}) is not how it ended")
 

@@ -8,12 +8,11 @@ import msgspec
 
 from services.tester.evidence import Decided, Evidence, Files, Frame
 from shared import streams, subjects
-from shared.bus import Bus, bucket_key, bucket_stream, decode
-from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Started, Usage
+from shared.bus import Bus, Stored, bucket_key, bucket_stream, decode
+from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Spent, Started, Usage
+from shared.providers import PROVIDERS
 
-CANDIDATES = streams.CANDIDATES.name or ""
 RESULTS = streams.RESULTS.name or ""
-USAGE = streams.USAGE.name or ""
 RUNS = streams.RUNS.bucket
 
 KINDS: dict[str, type[Started | Accepted | Duplicate | Finished]] = {
@@ -40,10 +39,13 @@ async def gather(bus: Bus, run: str, output: Path, clients: Sequence[Sequence[Fr
     """Read all there is of a run. Raises BusError, and Malformed for a message of the run that nobody could read."""
     return Evidence(
         run=run,
-        candidates=await _candidates(bus, run),
+        candidates=[
+            (stored.sequence, decode(Candidate, stored.data)) for stored in await _reports(bus, subjects.candidates_of_run(run))
+        ],
         log=await log_of(bus, run),
-        usages=[
-            decode(Usage, stored.data) async for batch in bus.history(USAGE, [subjects.usage_of_run(run)]) for stored in batch
+        usages=[decode(Usage, stored.data) for stored in await _reports(bus, subjects.usage_of_run(run))],
+        spent=[
+            decode(Spent, stored.data) async for batch in bus.history(RESULTS, [subjects.spent_of_run(run)]) for stored in batch
         ],
         state=await state_of(bus, run),
         files=files_of(output, run),
@@ -52,11 +54,14 @@ async def gather(bus: Bus, run: str, output: Path, clients: Sequence[Sequence[Fr
     )
 
 
-async def _candidates(bus: Bus, run: str) -> list[tuple[int, Candidate]]:
-    found: list[tuple[int, Candidate]] = []
-    async for batch in bus.history(CANDIDATES, [subjects.candidates_of_run(run)]):
-        found += [(stored.sequence, decode(Candidate, stored.data)) for stored in batch]
-    return found
+async def _reports(bus: Bus, subject: str) -> list[Stored]:
+    """What the producers of all providers reported on a subject."""
+    return [
+        stored
+        for provider in PROVIDERS
+        async for batch in bus.history(streams.reports(provider), [subject])
+        for stored in batch
+    ]
 
 
 async def log_of(bus: Bus, run: str) -> list[Decided]:
