@@ -73,7 +73,7 @@ def stored(count: int) -> Iterator[tuple[str, bytes]]:
 def told(count: int) -> Iterator[tuple[str, bytes]]:
     """Malformed messages to whoever listens, and requests."""
     kinds: tuple[tuple[str, Sound], ...] = (
-        (subjects.presence("p"), lambda _: Presence(producer="p", provider="random")),
+        (subjects.presence("random", "p"), lambda _: Presence(producer="p", provider="random")),
         (subjects.run_control(RUN), lambda _: RunControl(run=RUN, action="finished")),
         (subjects.pause("random"), lambda _: Pause(provider="random", key="k", seconds=1, producer="p")),
         (subjects.snapshot(RUN), lambda _: Started(run=RUN, spec=SPEC)),

@@ -61,7 +61,7 @@ class Vendor:
         name = f"producer-{self.provider}"
         while True:
             presence = Presence(producer=name, provider=self.provider, models=[self.model], slots=self.slots)
-            await self._bus.tell(subjects.presence(name), presence)
+            await self._bus.tell(subjects.presence(presence.provider, name), presence)
             await asyncio.sleep(0.1)
 
     async def _work(self) -> None:
@@ -303,11 +303,11 @@ async def test_a_killed_producers_reservation_is_freed(
 ) -> None:
     """A producer dies with a task: its reservation is held until another did the task, and then nothing is left of it."""
     dead = bus.queue("openai")
-    await bus.tell(subjects.presence("dead"), Presence(producer="dead", provider="openai", models=["a"]))
+    await bus.tell(subjects.presence("random", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
     await start(bus, providers=["openai"], producers=1, max_usd=0.5, max_calls=1)
 
     async def taken() -> bool:
-        await bus.tell(subjects.presence("dead"), Presence(producer="dead", provider="openai", models=["a"]))
+        await bus.tell(subjects.presence("random", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
         return await dead.take() is not None
 
     await eventually(taken)

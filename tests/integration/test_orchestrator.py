@@ -85,7 +85,7 @@ class Producer:
 
     async def _announce(self) -> None:
         while True:
-            await self._bus.tell(subjects.presence(self.name), Presence(producer=self.name, provider="random"))
+            await self._bus.tell(subjects.presence("random", self.name), Presence(producer=self.name, provider="random"))
             await asyncio.sleep(0.2)
 
     async def _work(self) -> None:
@@ -280,14 +280,14 @@ async def test_max_seconds_ends_the_run(bus: Bus, orchestrator: Orchestrator) ->
 
 async def test_stop_takes_along_what_is_under_way(bus: Bus, orchestrator: Orchestrator) -> None:
     """A producer told to stop may still report its call; what it found is decided before the end."""
-    await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+    await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
     told: asyncio.Queue[RunControl] = asyncio.Queue()
     await bus.listen(subjects.ALL_RUN_CONTROL, RunControl, told.put)
     await start(bus)
     queue = bus.queue("random")
 
     async def take() -> Delivery | None:
-        await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+        await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
         return await queue.take()
 
     delivery: Delivery = await eventually(take)
@@ -457,11 +457,11 @@ async def test_it_stops_when_told(bus: Bus, orchestrator: Orchestrator) -> None:
 
 async def test_no_task_is_left_behind(bus: Bus, orchestrator: Orchestrator, producers: list[Producer]) -> None:
     """When a run is stopped while nobody works, its tasks are called back: nobody pays for them later."""
-    await bus.tell(subjects.presence("ghost"), Presence(producer="ghost", provider="random"))
+    await bus.tell(subjects.presence("random", "ghost"), Presence(producer="ghost", provider="random"))
     await start(bus, producers=1)
 
     async def handed_out() -> bool:
-        await bus.tell(subjects.presence("ghost"), Presence(producer="ghost", provider="random"))
+        await bus.tell(subjects.presence("random", "ghost"), Presence(producer="ghost", provider="random"))
         return bool(await bus.waiting(TASKS, subjects.tasks_of_run("r1")))
 
     await eventually(handed_out)
@@ -528,12 +528,12 @@ async def test_calls_that_fail_together_count_once(bus: Bus, orchestrator: Orche
 
 async def test_a_stopped_run_is_not_revived(bus: Bus, orchestrator: Orchestrator) -> None:
     """Pause and resume are refused while a run is being ended."""
-    await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+    await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
     await start(bus)
     queue = bus.queue("random")
 
     async def take() -> Delivery | None:
-        await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+        await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
         return await queue.take()
 
     await eventually(take)  # a call under way keeps the run from ending at once

@@ -261,7 +261,7 @@ async def test_every_role_reads_and_writes_what_its_service_needs(server: Secure
         assert delivery
         await delivery.working()
         await delivery.done()
-        await bus.tell(subjects.presence("p"), Presence(producer="p", provider="random"))
+        await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
     assert await _is_empty(orchestrator)
 
 

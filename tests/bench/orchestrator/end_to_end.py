@@ -66,7 +66,7 @@ class Producer:
     async def announce(self) -> None:
         while True:
             await self._bus.tell(
-                subjects.presence(self.name), Presence(producer=self.name, provider="random", models=["made-up"])
+                subjects.presence("random", self.name), Presence(producer=self.name, provider="random", models=["made-up"])
             )
             await asyncio.sleep(1)
 

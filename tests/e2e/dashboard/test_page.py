@@ -147,4 +147,4 @@ async def announce(bus: Bus) -> None:
     )
     failing = Presence(producer="p-failing", provider="local", models=["SmolLM2"], error="The server at 127.0.0.1 has gone.")
     for presence in (working, waiting, failing):
-        await bus.tell(subjects.presence(presence.producer), presence)
+        await bus.tell(subjects.presence(presence.provider, presence.producer), presence)

@@ -84,14 +84,14 @@ async def test_a_key_that_cannot_be_one_breaks_nothing(nats_url: str, orchestrat
 
 async def test_live_producers_are_counted(client: httpx.AsyncClient, bus: Bus) -> None:
     presence = Presence(producer="producer-random-1", provider="random", models=["vocabulary"], busy=1, state="working")
-    await bus.tell(subjects.presence(presence.producer), presence)
+    await bus.tell(subjects.presence(presence.provider, presence.producer), presence)
 
     async def live() -> list[int]:
         providers = (await client.get("/api/providers")).json()["providers"]
         return [one["producers"] for one in providers if one["producers"]]
 
     assert await eventually(live) == [1]
-    await bus.tell(subjects.presence(presence.producer), msgspec.structs.replace(presence, state="leaving"))
+    await bus.tell(subjects.presence(presence.provider, presence.producer), msgspec.structs.replace(presence, state="leaving"))
 
     async def gone() -> bool:
         return not await live()

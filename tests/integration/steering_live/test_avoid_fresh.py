@@ -19,7 +19,7 @@ NEEDLE = "needle of the slow call"
 
 async def _is_there(bus: Bus) -> None:
     while True:
-        await bus.tell(subjects.presence("slow"), Presence(producer="slow", provider="random"))
+        await bus.tell(subjects.presence("random", "slow"), Presence(producer="slow", provider="random"))
         await asyncio.sleep(0.1)  # as a producer does, though oftener
 
 
