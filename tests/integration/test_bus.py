@@ -326,7 +326,7 @@ async def test_history_without_messages_ends_at_once(bus: Bus) -> None:
     assert await collect(bus.history(RESULTS, [subjects.ALL_STARTED]), 1) == []
     assert await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES], after=3), 1) == []
     assert await collect(bus.history(RESULTS, [subjects.ALL_DUPLICATES], after=99), 1) == []
-    assert await collect(bus.history("USAGE", [subjects.ALL_USAGE]), 1) == []
+    assert await collect(bus.history(streams.reports("random"), [subjects.ALL_USAGE]), 1) == []
 
     assert time.monotonic() - begun < 2  # each would take a second if it waited for what may come
 
@@ -646,7 +646,7 @@ async def test_follow_has_no_gap_when_only_its_connection_breaks(bus: Bus, nats_
     seen: list[int] = []
 
     async def read() -> None:
-        async for batch in behind.follow("CANDIDATES", [subjects.ALL_CANDIDATES]):
+        async for batch in behind.follow(streams.reports("random"), [subjects.ALL_CANDIDATES]):
             seen.extend(stored.sequence for stored in batch)
 
     reading = asyncio.create_task(read())

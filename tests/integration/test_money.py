@@ -303,11 +303,11 @@ async def test_a_killed_producers_reservation_is_freed(
 ) -> None:
     """A producer dies with a task: its reservation is held until another did the task, and then nothing is left of it."""
     dead = bus.queue("openai")
-    await bus.tell(subjects.presence("random", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
+    await bus.tell(subjects.presence("openai", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
     await start(bus, providers=["openai"], producers=1, max_usd=0.5, max_calls=1)
 
     async def taken() -> bool:
-        await bus.tell(subjects.presence("random", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
+        await bus.tell(subjects.presence("openai", "dead"), Presence(producer="dead", provider="openai", models=["a"]))
         return await dead.take() is not None
 
     await eventually(taken)

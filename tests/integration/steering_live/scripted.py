@@ -38,7 +38,7 @@ class Scripted:
     async def _announce(self) -> None:
         presence = Presence(producer=self._provider, provider=self._provider, models=[MODELS[self._provider]])
         while True:
-            await self._bus.tell(subjects.presence(self._provider), presence)
+            await self._bus.tell(subjects.presence(self._provider, self._provider), presence)
             self.announced += 1
             await asyncio.sleep(0.1)  # as a producer does, though oftener
 
@@ -55,10 +55,9 @@ class Scripted:
         if task.id in self.holds:
             await self.holds[task.id].wait()
         texts = self._answer(task)
-        last = 0
         if task.kind == "list":
             for ordinal, text in enumerate(texts):
-                last = await self._publish(task, ordinal, text)
+                await self._publish(task, ordinal, text)
         usage = Usage(
             run=task.run,
             task=task.id,
@@ -74,7 +73,6 @@ class Scripted:
             facets=texts if task.kind == "facets" else [],
             on_topic=list(task.sample),
             candidates=len(texts) if task.kind == "list" else 0,
-            last_candidate=last,
             input_tokens=100,
             output_tokens=self._output_tokens,
         )

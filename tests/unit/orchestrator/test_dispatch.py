@@ -21,9 +21,10 @@ async def dispatch_of(*live: Presence, spent: float = 0.0, seconds: float = FIRS
     producers = Producers()
     for presence in live:
         await producers.announced(presence)
-    run = Run("r1", RunSpec(topic="tools", **wish), candidates_after=0, created="now")
+    run = Run("r1", RunSpec(topic="tools", **wish), created="now")
     run.seconds = seconds
-    run.budget.count(Cost(usd=int(spent * PICO)))
+    run.budget.hold("earlier", Cost())
+    run.budget.commit("earlier", Cost(usd=int(spent * PICO)))
     return Dispatch(run, producers, Load())
 
 
