@@ -18,12 +18,31 @@ from services.producer.prompt import version
 from services.producer.publisher import Publisher
 from services.producer.rate_headers import used_up
 from services.producer.retries import MAX_ATTEMPTS, backoff
-from shared.messages import Task, Usage, now
+from shared import subjects
+from shared.bus import BusError
+from shared.messages import MAX_FACET, Begun, Task, Usage, claim_id, now
+from shared.outside_text import as_line
 
 PUBLISH_SECONDS = 5.0
 """Beyond the task's deadline, how long the bus is given to take what is complete."""
 
+CLAIM_SECONDS = 5.0
+"""How long the bus is given to take a claim; nothing is asked of the model before."""
+
+MOST_REPORTED = 500
+"""Verdicts or names of one answer that are reported, the most that a task asks for."""
+
+MOST_KINDS = 32
+"""Kinds of lines that were no attributes."""
+
+MAX_NAME = 200
+"""Characters of a model's name."""
+
 log = structlog.get_logger()
+
+
+class Lost(Exception):
+    """Raised when somebody has claimed the call before: it is not made here, and what became of it there nobody knows."""
 
 
 class Blocked(Exception):
@@ -55,17 +74,19 @@ class Call:
         self._kind: Kind = ""
         self._gives_up = False
         self._began = time.monotonic()
+        self.claimed = False
+        """Whether this producer alone may make the call: it may be paid for from now on."""
 
     async def make(self) -> None:
-        """Make the call. Its failure is a result (see `usage`), not an exception; raises Blocked alone."""
+        """Make the call. Its failure is a result (see `usage`), not an exception; raises Blocked and Lost alone."""
         try:
             async with asyncio.timeout(self._task.deadline_seconds + PUBLISH_SECONDS), self._publisher:
                 await self._in_time()
         except TimeoutError:
             raise Blocked("the bus did not take all candidates in time") from None
         except ExceptionGroup as group:  # a task group's way to raise the one error there is
-            if blocked := group.subgroup(Blocked):
-                raise blocked.exceptions[0] from None
+            if known := group.subgroup((Blocked, Lost)):
+                raise known.exceptions[0] from None
             self._broken(group.exceptions[0])
 
     def usage(self, *, cancelled: bool = False) -> Usage:
@@ -77,26 +98,25 @@ class Call:
             task=self._task.id,
             provider=self._task.provider,
             model=self._task.model,
-            response_model=self._model,
+            response_model=as_line(self._model, MAX_NAME),
             producer=self._producer.id,
             outcome=outcome,
-            error=self._error,
+            error=as_line(self._error),
             error_kind=self._kind,
             gives_up=self._gives_up,
             attempts=self._attempts,
             candidates=self._publisher.published,
-            last_candidate=self._publisher.last,
-            rejected=dict(self._parser.rejected),
-            judgements=list(self._parser.judgements),
+            rejected=dict(self._parser.rejected.most_common(MOST_KINDS)),
+            judgements=list(self._parser.judgements)[:MOST_REPORTED],
             kind=self._task.kind,
             facet=self._task.facet,
             probe=self._task.probe,
             tail=self._task.tail,
             asked=self._task.count,
             prompt=version(self._task.provider, self._task.kind),
-            facets=list(self._parser.facets),
-            on_topic=list(self._parser.on_topic),
-            off_topic=list(self._parser.off_topic),
+            facets=[name for name in self._parser.facets if len(name) <= MAX_FACET][:MOST_REPORTED],
+            on_topic=list(self._parser.on_topic)[:MOST_REPORTED],
+            off_topic=list(self._parser.off_topic)[:MOST_REPORTED],
             input_tokens=self._bill.input_tokens,
             cached_tokens=self._bill.cached_tokens,
             cache_write_tokens=self._bill.cache_write_tokens,
@@ -155,6 +175,8 @@ class Call:
     async def _attempt(self) -> ModelError | None:
         """Ask once, when the key's limits allow it; returns what went wrong, if anything did. Raises Blocked."""
         request = await self._admitted()
+        if not self.claimed:
+            await self._claim()
         before = self._bill.tokens
         self._attempts += 1
         began = time.monotonic()
@@ -186,6 +208,41 @@ class Call:
                 raise Blocked(self._error, wait, wait - self._left())
             await asyncio.sleep(wait)
         return limits.take(self._bill.most)
+
+    async def _claim(self) -> None:
+        """Have the call for this producer alone. Raises Lost when somebody has it, Blocked when the bus does not say."""
+        task = self._task
+        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=self._producer.id, at=now())
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS):
+                while True:
+                    try:
+                        self.claimed = await self._producer.bus.claim(
+                            subjects.begun(task.run, task.provider), claim, claim_id(task.id)
+                        )
+                        break
+                    except BusError as error:
+                        log.warning("call.not_claimed", task=task.id, error=str(error))
+                    await asyncio.sleep(0.2)  # an error may come at once; the bus must not be asked in a tight loop
+        except TimeoutError:
+            raise Blocked("the bus took no claim of the call") from None
+        if not self.claimed:
+            raise Lost
+
+    @property
+    def took(self) -> bool:
+        """Whether anything was billed, or is on the bus."""
+        return bool(self._bill.tokens or self._publisher.published)
+
+    def refused(self, words: str) -> Usage:
+        """What is reported of a call that this producer does not make."""
+        self._note(words, "invalid_request", gives_up=True)
+        return self.usage()
+
+    def lost(self) -> Usage:
+        """What is reported of a call that somebody else had claimed."""
+        self._note("it was begun before, and its answer is lost with whoever began it", "lost")
+        return self.usage()
 
     async def _heed(self, failure: ModelError, began: float) -> None:
         """What a failure means for other calls: fewer at once, or none with this key for a while."""

@@ -11,10 +11,10 @@ import msgspec
 import structlog
 
 from services.producer import call_span, metrics
-from services.producer.call import Blocked, Call
+from services.producer.call import Blocked, Call, Lost
 from services.producer.producer import Producer
 from shared import subjects
-from shared.bus import BusError, Delivery, Malformed, decode
+from shared.bus import BusError, Delivery, Malformed, TooLarge, decode
 from shared.messages import Task, Usage
 from shared.streams import ACK_WAIT, MAX_DELIVER
 
@@ -23,6 +23,9 @@ GIVE_BACK_SECONDS = 5.0
 
 REPORT_SECONDS = 30.0
 """How long the bus is given to take a report; then the task is given back, and its candidates are known by their ids."""
+
+STOP_SECONDS = 0.9
+"""For the report of a call that is broken off because the producer stops: less than until it is told so again."""
 
 LATEST_SECONDS = MAX_DELIVER * ACK_WAIT / 2
 """How long after its deadline a task may still be begun. Later the orchestrator has written it off, and its cost is no longer
@@ -53,6 +56,8 @@ class Memory:
         """Tasks: the server may forget an acknowledgement when it is killed."""
         self.in_hand: dict[str, Job] = {}
         """Jobs at work, by task."""
+        self.unreported: dict[str, Usage] = {}
+        """What the bus did not take of calls that are made, by task; at most `REMEMBERED`."""
         self.malformed = 0
         self.last_error = ""
 
@@ -64,6 +69,7 @@ class Job:
         self._producer = producer
         self._memory = memory
         self._delivery = delivery
+        self._call: Call | None = None
         self._making: asyncio.Task[None] | None = None
         self.task: Task | None = None
         """What it is about, once that has been read."""
@@ -106,22 +112,39 @@ class Job:
             self.task = task
             self._memory.in_hand[task.id] = self
             try:
-                model = task.model or self._producer.models[0]
-                with call_span.call_span(task, model, self._producer.id, self._delivery.trace) as span:
-                    usage = await self._make(task, span.context)
-                    call_span.end(span, usage)
-                    metrics.made(usage)
-                    await self._report(usage, span.context)
+                await self._make_and_report(task)
+            except asyncio.CancelledError:
+                await self._report_what_was_begun()
+                raise
             finally:
                 del self._memory.in_hand[task.id]
             self._memory.done.append(task.id)
         await self._delivery.done()
 
+    async def _make_and_report(self, task: Task) -> None:
+        model = task.model or self._producer.models[0]
+        with call_span.call_span(task, model, self._producer.id, self._delivery.trace) as span:
+            usage = self._memory.unreported.get(task.id) or await self._make(task, span.context)
+            call_span.end(span, usage)
+            metrics.made(usage)
+            await self._report(usage, span.context)
+
+    async def _report_what_was_begun(self) -> None:
+        """Report a call that is broken off because the producer stops: nobody else may make it, and it is paid for so far."""
+        if self._call is None or not self._call.claimed:
+            return
+        with contextlib.suppress(BusError, Blocked, TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._report(self._call.usage(cancelled=True), "")
+                await self._delivery.done()
+
     async def _make(self, task: Task, trace: str) -> Usage:
         attempt = self._delivery.attempt
         log.info("task.taken", task=task.id, run=task.run, count=task.count, avoid=len(task.avoid), attempt=attempt)
         named = msgspec.structs.replace(task, model=task.model or self._producer.models[0])
-        call = Call(self._producer, named, trace)
+        call = self._call = Call(self._producer, named, trace)
+        if named.model not in self._producer.models:
+            return call.refused(f"this producer does not offer the model {named.model}; it offers {self._models()}")
         if task.run in self._memory.ended:
             return call.usage(cancelled=True)
         self._making = asyncio.ensure_future(call.make())
@@ -130,10 +153,15 @@ class Job:
             if not self._making.cancelled():
                 self._making.result()
             usage = call.usage(cancelled=self._making.cancelled())
+        except Lost:
+            usage = call.lost()
         except Blocked as error:
-            if error.seconds is None or (attempt < MAX_DELIVER and error.late <= LATEST_SECONDS):
+            if call.claimed:  # nobody else may make it any more: if nothing was billed, the orchestrator issues another
+                usage = call.usage(cancelled=not call.took)
+            elif error.seconds is None or (attempt < MAX_DELIVER and error.late <= LATEST_SECONDS):
                 raise
-            usage = call.usage(cancelled=True)
+            else:
+                usage = call.usage(cancelled=True)
         finally:
             self._making.cancel()
             await asyncio.wait({self._making})
@@ -141,18 +169,36 @@ class Job:
         _log_answer(usage)
         return usage
 
+    def _models(self) -> str:
+        return ", ".join(self._producer.models)
+
     async def _report(self, usage: Usage, trace: str) -> None:
         """Publish what the call took. Raises Blocked when the bus does not take it in time."""
         subject = subjects.usage(usage.run, usage.provider)
         try:
             async with asyncio.timeout(REPORT_SECONDS):
                 while True:
-                    with contextlib.suppress(BusError):
+                    try:
                         await self._producer.bus.publish(subject, usage, id=usage.task, trace=trace)
+                        self._memory.unreported.pop(usage.task, None)
                         return
+                    except TooLarge:
+                        usage = _shortest(usage)
+                    except BusError as error:
+                        log.warning("task.not_reported", task=usage.task, error=str(error))
                     await asyncio.sleep(0.5)  # an error may come at once; the bus must not be asked in a tight loop
         except TimeoutError:
+            self._memory.unreported[usage.task] = usage
+            if len(self._memory.unreported) > REMEMBERED:
+                del self._memory.unreported[next(iter(self._memory.unreported))]
             raise Blocked("the bus took no report of the call") from None
+
+
+def _shortest(usage: Usage) -> Usage:
+    """What a call took, without what it gave: a report that the bus never takes would leave the call unpaid."""
+    return msgspec.structs.replace(
+        usage, error=usage.error[:80], rejected={}, judgements=[], facets=[], on_topic=[], off_topic=[]
+    )
 
 
 def _read(delivery: Delivery) -> Task:

@@ -8,6 +8,7 @@ from services.producer.limits import LONGEST_SECONDS, Limits
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import Pause, Presence, now
+from shared.outside_text import as_line
 
 SALT = "chorus key\n"
 """So that a fingerprint is found in no table of hashes of keys."""
@@ -19,6 +20,10 @@ SILENT_SECONDS = 4.0
 def fingerprint(key: str) -> str:
     """What the bus is told of a key: enough to know it again, and far too little to guess it."""
     return hashlib.sha256((SALT + key).encode()).hexdigest()[:8] if key else ""
+
+
+MOST_SHARERS = 99
+"""Other producers of a key that are counted: as many as a run may have. Names that are made up must not leave us no part."""
 
 
 class Key:
@@ -40,7 +45,7 @@ class Key:
         """Hear of pauses, and of the other producers where there is a limit to divide."""
         await self._bus.listen(subjects.pause(self._provider), Pause, self._on_pause)
         if self.limits.configured:
-            await self._bus.listen(subjects.ALL_PRESENCE, Presence, self._on_presence)
+            await self._bus.listen(subjects.presence_of_provider(self._provider), Presence, self._on_presence)
 
     async def pause(self, seconds: float, reason: str) -> None:
         """Stop using the key for so long, here and at all other producers of it."""
@@ -49,7 +54,7 @@ class Key:
             provider=self._provider,
             key=self.mark,
             seconds=round(min(seconds, LONGEST_SECONDS), 3),
-            reason=reason,
+            reason=as_line(reason),
             producer=self._producer,
             at=now(),
         )
@@ -65,7 +70,8 @@ class Key:
 
     async def _on_presence(self, presence: Presence) -> None:
         moment = time.monotonic()
-        if presence.producer != self._producer and (presence.provider, presence.key) == (self._provider, self.mark):
+        counted = presence.producer in self._heard or len(self._heard) < MOST_SHARERS
+        if presence.producer != self._producer and presence.key == self.mark and counted:
             self._heard[presence.producer] = moment if presence.state != "leaving" else float("-inf")
         self._heard = {name: at for name, at in self._heard.items() if at >= moment - SILENT_SECONDS}
         self.limits.sharers = 1 + len(self._heard)

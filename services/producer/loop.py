@@ -12,6 +12,10 @@ from services.producer.producer import Producer
 from shared import subjects
 from shared.bus import BusError, Delivery, WorkQueue
 from shared.messages import Presence, RunControl
+from shared.outside_text import as_line
+
+MOST_MODELS = 64
+"""Of one producer that are announced."""
 
 NO_QUEUE_SECONDS = 1.0
 """Between attempts while there is no queue."""
@@ -52,7 +56,7 @@ class Loop:
         return Presence(
             producer=self._producer.id,
             provider=self._producer.provider,
-            models=list(self._producer.models),
+            models=list(self._producer.models)[:MOST_MODELS],
             slots=0 if paused else self._producer.slots.now,
             busy=busy,
             run=task.run if task else "",
@@ -61,7 +65,7 @@ class Loop:
             facet=task.facet if task else "",
             task_seconds=round(time.monotonic() - oldest.began, 3) if oldest else 0,
             state="paused" if paused else "working" if busy else "idle",
-            error=self._memory.last_error,
+            error=as_line(self._memory.last_error),
             key=self._producer.key.mark,
             paused_seconds=round(paused, 3),
         )

@@ -7,7 +7,7 @@ import structlog
 
 from services.producer.prompt import version
 from shared import subjects
-from shared.bus import Bus, BusError
+from shared.bus import Bus, BusError, TooLarge
 from shared.messages import Candidate, Task, candidate_id, now
 
 IN_FLIGHT = 32
@@ -34,8 +34,6 @@ class Publisher:
         """Attributes handed over."""
         self._waiting = 0
         self.published = 0
-        self.last = 0
-        """Sequence in CANDIDATES of the last one."""
 
     async def __aenter__(self) -> "Publisher":
         await self._group.__aenter__()
@@ -74,8 +72,12 @@ class Publisher:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                sequence = await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
+                await self._bus.publish(subject, candidate, id=candidate.id, trace=self._trace)
                 break
+            except TooLarge as error:
+                log.error("candidate.too_large", task=self._task.id, error=str(error))
+                self._places.release()
+                return
             except BusError as error:
                 if not self._waiting:
                     log.warning("candidates.waiting", task=self._task.id, error=str(error))
@@ -84,5 +86,4 @@ class Publisher:
                 self._waiting -= 1
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         self.published += 1
-        self.last = max(self.last, sequence)
         self._places.release()

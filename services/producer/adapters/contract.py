@@ -6,7 +6,9 @@ from typing import Literal, Protocol
 
 from shared.messages import Task
 
-Kind = Literal["", "rate_limit", "quota", "auth", "invalid_request", "server", "timeout", "connection", "malformed", "internal"]
+Kind = Literal[
+    "", "rate_limit", "quota", "auth", "invalid_request", "server", "timeout", "connection", "malformed", "internal", "lost"
+]
 
 
 @dataclass(frozen=True, slots=True)
