@@ -87,7 +87,6 @@ class Vendor:
                 error="no more today" if failed else "",
                 error_kind=self.gives_up or ("server" if failed else ""),
                 gives_up=bool(self.gives_up),
-                last_candidate=last,
                 judgements=[Judgement(ordinal=pair.ordinal, same=True) for pair in task.pairs],
                 input_tokens=0 if failed else self.tokens[0],
                 output_tokens=0 if failed else self.tokens[1],

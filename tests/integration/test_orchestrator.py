@@ -99,9 +99,8 @@ class Producer:
         task = decode(Task, delivery.data)
         self.tasks.append(task)
         texts = self._answer(task)
-        last = 0
         for ordinal, text in enumerate(texts):
-            last = await publish(self._bus, task, ordinal, text, self.name)
+            await publish(self._bus, task, ordinal, text, self.name)
         usage = Usage(
             run=task.run,
             task=task.id,
@@ -113,7 +112,6 @@ class Producer:
             error_kind="auth" if self.gives_up else "",
             gives_up=self.gives_up,
             candidates=len(texts),
-            last_candidate=last,
         )
         await self._bus.publish(subjects.usage(task.run, "random"), usage, id=task.id)
         await delivery.done()

@@ -100,7 +100,7 @@ async def test_a_producer_forges_neither_another_nor_the_log(
     await refused(hostile, "$KV.RUNS.r1", STOP)
 
     assert (await orchestrator.head("RESULTS")).last == 0
-    assert (await orchestrator.head("CANDIDATES")).last == 0
+    assert (await orchestrator.head(streams.reports("random"))).last == 0
     assert await orchestrator.waiting("TASKS", subjects.ALL_TASKS) == []
 
 
@@ -239,7 +239,7 @@ async def test_the_tap_hears_and_says_nothing(server: SecuredServer, orchestrato
         await tap.tell(subjects.candidate(RUN, "random"), a_candidate())
         await settled(tap)
 
-    assert (await orchestrator.head("CANDIDATES")).last == 1
+    assert (await orchestrator.head(streams.reports("random"))).last == 1
 
 
 async def test_every_role_reads_and_writes_what_its_service_needs(server: SecuredServer, orchestrator: Bus) -> None:

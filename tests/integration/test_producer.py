@@ -86,11 +86,11 @@ async def stored(bus: Bus, stream: str, subject: str, kind: type[MessageT]) -> l
 
 
 async def candidates(bus: Bus) -> list[Candidate]:
-    return await stored(bus, "CANDIDATES", subjects.ALL_CANDIDATES, Candidate)
+    return await stored(bus, streams.reports("random"), subjects.ALL_CANDIDATES, Candidate)
 
 
 async def usages(bus: Bus) -> list[Usage]:
-    return await stored(bus, "USAGE", subjects.ALL_USAGE, Usage)
+    return await stored(bus, streams.reports("random"), subjects.ALL_USAGE, Usage)
 
 
 def reported(bus: Bus, number: int) -> Callable[[], object]:

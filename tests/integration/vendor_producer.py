@@ -96,12 +96,12 @@ async def give(bus: Bus, *tasks: Task) -> None:
 
 async def usages(bus: Bus, provider: str, run: str = RUN) -> list[Usage]:
     subject = subjects.usage(run, provider)
-    return [decode(Usage, m.data) async for batch in bus.history("USAGE", [subject]) for m in batch]
+    return [decode(Usage, m.data) async for batch in bus.history(streams.reports(provider), [subject]) for m in batch]
 
 
 async def texts(bus: Bus, provider: str, run: str = RUN) -> list[str]:
     subject = subjects.candidate(run, provider)
-    return [decode(Candidate, m.data).text async for batch in bus.history("CANDIDATES", [subject]) for m in batch]
+    return [decode(Candidate, m.data).text async for batch in bus.history(streams.reports(provider), [subject]) for m in batch]
 
 
 async def reported(bus: Bus, provider: str, number: int = 1, *, run: str = RUN, seconds: float = 20) -> list[Usage]:
@@ -110,7 +110,7 @@ async def reported(bus: Bus, provider: str, number: int = 1, *, run: str = RUN, 
 
     async def enough() -> list[Usage]:
         nonlocal read
-        last = (await bus.head("USAGE")).last
+        last = (await bus.head(streams.reports(provider))).last
         if last == read:  # reading anew each time would keep the server busier than what is tested
             return []
         read = last

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 STREAMS = {stream.name: stream for stream in streams.STREAMS}
 
 
-@pytest.mark.parametrize("name", ["RESULTS", "CANDIDATES", "TASKS"])
+@pytest.mark.parametrize("name", ["RESULTS", "REPORTS_random", "TASKS"])
 async def test_a_full_stream(tmp_path: Path, figure: Callable[[str, str], None], name: str) -> None:
     async with running(tmp_path) as stack:
         provisioner = await stack.provisioner()

@@ -14,8 +14,19 @@ def test_everything_is_bounded_and_fits_into_what_the_server_may_keep() -> None:
     assert all(0 < (stream.max_msg_size or 0) <= streams.MAX_PAYLOAD for stream in streams.STREAMS)
 
 
-def test_nothing_that_counts_is_dropped_to_make_room() -> None:
-    assert [stream.name for stream in streams.STREAMS if stream.discard != DiscardPolicy.NEW] == ["USAGE"]
+def test_nothing_is_dropped_to_make_room() -> None:
+    assert [stream.name for stream in streams.STREAMS if stream.discard != DiscardPolicy.NEW] == []
+
+
+def test_nothing_that_an_open_run_needs_goes_by_age() -> None:
+    """A task that nobody took may go: the log has it, and it is taken back before."""
+    assert [stream.name for stream in streams.STREAMS if stream.max_age] == ["TASKS"]
+
+
+def test_no_provider_shares_its_ids_or_its_room_with_another() -> None:
+    taken = [subject for stream in streams.REPORTS.values() for subject in stream.subjects or ()]
+    assert len(taken) == len(set(taken)) == 3 * len(PROVIDERS)
+    assert all(subject.split(".")[-1] == provider for provider, stream in streams.REPORTS.items() for subject in stream.subjects or ())
 
 
 def test_the_log_keeps_one_message_a_subject_and_none_can_be_taken_out() -> None:
@@ -27,7 +38,7 @@ def test_the_log_keeps_one_message_a_subject_and_none_can_be_taken_out() -> None
 
 def test_ids_are_remembered_longer_than_a_task_may_live() -> None:
     longest_call = 120
-    for stream in (streams.CANDIDATES, streams.USAGE):
+    for stream in streams.REPORTS.values():
         assert (stream.duplicate_window or 0) >= streams.MAX_DELIVER * longest_call
 
 

@@ -21,7 +21,10 @@ BUILT = {
     subjects.epoch(3): [subjects.ALL_EPOCHS],
     subjects.usage(RUN, "openai"): [subjects.ALL_USAGE, subjects.usage_of_run(RUN)],
     subjects.snapshot(RUN): [subjects.ALL_SNAPSHOTS],
-    subjects.presence("producer-openai-3fa2c1"): [subjects.ALL_PRESENCE],
+    subjects.presence("openai", "producer-openai-3fa2c1"): [subjects.ALL_PRESENCE, subjects.presence_of_provider("openai")],
+    subjects.begun(RUN, "openai"): [subjects.reports_of_provider("openai")[1]],
+    subjects.issued(RUN, "t-1"): [subjects.ALL_ISSUED],
+    subjects.spent(RUN, "t-1"): [subjects.ALL_SPENT],
 }
 
 
@@ -45,7 +48,8 @@ def test_what_is_no_token_never_stands_in_a_subject(value: str) -> None:
         subjects.finished,
         subjects.run_control,
         subjects.snapshot,
-        subjects.presence,
+        subjects.presence_of_provider,
+        subjects.reports_of_provider,
         subjects.tasks_of_provider,
         subjects.tasks_of_run,
         subjects.decisions_of_run,
