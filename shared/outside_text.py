@@ -10,12 +10,8 @@ import re
 import unicodedata
 from typing import Final, Literal
 
-<<<<<<< HEAD
 from shared.instructions import instructs
-from shared.messages import MAX_TEXT
-=======
 from shared.messages import MAX_ERROR, MAX_TEXT
->>>>>>> a7c940c (Believe of a producer only what the orchestrator asked of it, and keep the account in the log)
 
 Flaw = Literal["", "too_long", "line_break", "control", "format", "untrimmed", "empty", "prompt_mark", "markup", "instruction"]
 

@@ -12,10 +12,12 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.orchestrator.intake import Intake
+from services.orchestrator import reports
+from services.orchestrator.prices import Prices
+from services.orchestrator.reports import Reports
 from services.orchestrator.run import Run
 from shared import subjects
-from shared.bus import Entry, Malformed, Stored, decode, encode
+from shared.bus import Batch, Entry, Malformed, Stored, decode, encode
 from shared.messages import (
     Accepted,
     Candidate,
@@ -35,7 +37,14 @@ from shared.messages import (
     Task,
     Usage,
 )
+from shared.outside_text import flaw
 from tests.integration.malformed import HOSTILE, RUN, candidate, messages, task, usage
+
+
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "REFUSED_SECONDS", 0.0)
+
 
 SLOWEST_SECONDS = 0.1
 """What one message may take: nobody may hold up all others."""
@@ -71,16 +80,26 @@ class OneBatch:
         self.slowest = 0.0
         self.slow = b""
 
-    async def follow(self, *_: Any, **__: Any) -> AsyncIterator[list[Stored]]:
+    async def follow(self, *_: Any, **__: Any) -> AsyncIterator[Batch]:
         gc.disable()  # a full collection of the test process's objects is no message's fault
         try:
             for stored in self._stored:
                 began = time.thread_time()  # of this thread: the machine may be busy with others
-                yield [stored]
+                yield Batch([stored], stored.sequence)
                 if (took := time.thread_time() - began) > self.slowest:
                     self.slowest, self.slow = took, stored.data[:80]
         finally:
             gc.enable()
+
+
+class Conducted:
+    """What the reader of reports needs of a run's conductor."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def wake(self) -> None:
+        return
 
 
 class Log:
@@ -93,9 +112,11 @@ class Log:
         self.entries += entries
 
 
-async def decide(data: Iterator[bytes], dedupe: str = "exact") -> tuple[Run, Intake, OneBatch, list[Entry]]:
-    """Have the orchestrator's intake read and decide these."""
-    run = Run(RUN, RunSpec(topic="tools", providers=("random",), dedupe=dedupe), 0, "")  # type: ignore[arg-type]  # one of the three
+async def decide(data: Sequence[bytes], dedupe: str = "exact") -> tuple[Run, Reports, OneBatch, list[Entry]]:
+    """Have the orchestrator read and decide these; it has issued every task that they name in good order."""
+    run = Run(RUN, RunSpec(topic="tools", providers=("random",), dedupe=dedupe), "")  # type: ignore[arg-type]  # one of the three
+    for number in range(len(data) + 1):
+        run.issue(msgspec.structs.replace(task(number), model="random"), 0.0)
     subject = subjects.candidate(RUN, "random")
     bus = OneBatch(Stored(number, subject, one, "") for number, one in enumerate(data, start=1))
     log = Log()
@@ -103,10 +124,10 @@ async def decide(data: Iterator[bytes], dedupe: str = "exact") -> tuple[Run, Int
     async def loaded(_: Run) -> None:
         return
 
-    intake = Intake(bus, log, {RUN: run}, 0, loaded, lambda _: None)  # type: ignore[arg-type]  # it asks no more of them
+    reading = Reports(bus, log, {RUN: Conducted(run)}, Prices.load(), {"random": 0}, loaded)  # type: ignore[arg-type, dict-item]  # it asks no more of them
     with structlog.testing.capture_logs():
-        await intake.follow()
-    return run, intake, bus, log.entries
+        await reading.follow("random")
+    return run, reading, bus, log.entries
 
 
 @pytest.mark.parametrize("count", MANY)
@@ -117,10 +138,10 @@ async def test_malformed_candidates_are_counted_and_decide_nothing(count: int) -
             if number % 100 == 0:  # between them, one in order
                 yield encode(candidate(f"sound {number}", number))
 
-    run, intake, bus, entries = await decide(all_of_them())
+    run, reading, bus, entries = await decide(list(all_of_them()))
     assert bus.slowest < SLOWEST_SECONDS, bus.slow
-    assert sum(intake.refused.values()) + len(entries) == count + -(-count // 100)
-    assert intake.refused["malformed"] > count / 2
+    assert sum(reading.gate.refused.values()) + len(entries) == count + -(-count // 100)
+    assert reading.gate.refused["malformed"] > count / 2
     sound = [e.message.text for e in entries if isinstance(e.message, Accepted) and e.message.text.startswith("sound ")]
     assert sound == [f"sound {number}" for number in range(0, count, 100)]
     assert run.accepted == sum(isinstance(e.message, Accepted) for e in entries)
@@ -129,10 +150,11 @@ async def test_malformed_candidates_are_counted_and_decide_nothing(count: int) -
 @pytest.mark.parametrize("dedupe", ["exact", "fuzzy"])
 async def test_odd_texts_are_decided_and_quickly(dedupe: str) -> None:
     texts = [text[:200] for text in HOSTILE if text] + [f"{text[:150]} {number}" for number, text in enumerate(HOSTILE * 30)]
-    await decide(iter([encode(candidate("warm", 0))]), dedupe)  # dictionaries are read when first needed
-    _, intake, bus, entries = await decide((encode(candidate(text, n)) for n, text in enumerate(texts)), dedupe)
-    assert not intake.refused
-    assert len(entries) == len(texts)
+    await decide([encode(candidate("warm", 0))], dedupe)  # dictionaries are read when first needed
+    _, reading, bus, entries = await decide([encode(candidate(text, n)) for n, text in enumerate(texts)], dedupe)
+    assert set(reading.gate.refused) <= {"text"}
+    assert len(entries) + reading.gate.refused.total() == len(texts)
+    assert len(entries) > len(texts) / 4
     assert bus.slowest < SLOWEST_SECONDS, bus.slow
 
 
@@ -158,8 +180,8 @@ fields = st.fixed_dictionaries({}, optional=dict.fromkeys(Candidate.__struct_fie
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300) | fields.map(msgspec.json.encode))
 async def test_nothing_that_can_be_thought_of_breaks_it(data: bytes) -> None:
-    _, intake, _, entries = await decide(iter([data]))
-    assert sum(intake.refused.values()) + len(entries) == 1
+    _, reading, _, entries = await decide([data])
+    assert sum(reading.gate.refused.values()) + len(entries) == 1
 
 
 @settings(max_examples=500, deadline=None)
@@ -169,6 +191,6 @@ async def test_whatever_is_text_is_decided(text: str) -> None:
         data = encode(candidate(text))
     except (Malformed, UnicodeEncodeError):  # half a surrogate pair is no text
         return
-    _, intake, _, entries = await decide(iter([data]))
-    assert not intake.refused
-    assert len(entries) == 1
+    _, reading, _, entries = await decide([data])
+    assert len(entries) == (0 if flaw(text) else 1)
+    assert reading.gate.refused.total() == 1 - len(entries)

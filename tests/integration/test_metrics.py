@@ -57,7 +57,10 @@ async def test_a_run_is_counted_by_each_service_that_works_on_it(bus: Bus, nats_
         await eventually(lambda: _answers(bus, "orchestrator"), 30)
         await bus.client.publish(subjects.candidate(RUN, "random"), b"not a candidate")
         await bus.client.publish(subjects.presence("random", "somebody"), b"not a presence")
-        assert decode(RunState, await bus.ask(subjects.START_RUN, StartRun(spec=SPEC, run=RUN))).status in ("running", "waiting")
+        assert decode(RunState, await bus.ask(subjects.START_RUN, StartRun(spec=SPEC, run=RUN))).status in (
+            "running",
+            "waiting",
+        )
         finished = await eventually(lambda: bus.last("RESULTS", subjects.finished(RUN)), 60)
 
         async def recorded() -> dict[tuple[str, ...], float]:

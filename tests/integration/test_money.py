@@ -73,10 +73,9 @@ class Vendor:
             task = decode(Task, delivery.data)
             self.tasks.append(task)
             failed = self.fails or bool(self.gives_up)
-            last = 0
             if not failed and self.provider == "random":
                 for n, text in enumerate(self.texts(task)):
-                    last = await publish(self._bus, task, n, text)
+                    await publish(self._bus, task, n, text)
             usage = Usage(
                 run=task.run,
                 task=task.id,

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 
 from services.launcher import keys
 from services.launcher.folder import PROJECT
-from shared import metrics, roles, signatures, subjects
+from shared import metrics, roles, signatures, streams, subjects
 from shared.bus import Access, Bus, Denied, Malformed, Unavailable, connect, decode, encode
 from shared.messages import Candidate, Epoch, Finished, Presence, RunControl, Task
 from shared.signatures import Signer, Verifier

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from shared import subjects
+from shared import streams, subjects
 from shared.bus import Bus, connect, decode
 from shared.messages import Candidate, Presence, RunControl, Task, Usage
 from tests.conftest import NatsServer, eventually

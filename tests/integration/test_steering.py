@@ -91,7 +91,9 @@ async def test_candidates_carry_the_hash_of_their_prompt(bus: Bus, orchestrator:
     async with producing(bus, Model()):
         await start(bus, providers=["openai"], iterations=2)
         await finished(bus)
-    found = [decode(Candidate, s.data) async for b in bus.history(streams.reports("openai"), [subjects.ALL_CANDIDATES]) for s in b]
+    found = [
+        decode(Candidate, s.data) async for b in bus.history(streams.reports("openai"), [subjects.ALL_CANDIDATES]) for s in b
+    ]
     assert {candidate.prompt for candidate in found} == {version("openai", "list")}
     assert len(version("openai", "list")) == 12
 

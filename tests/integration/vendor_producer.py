@@ -15,7 +15,7 @@ from services.producer.limits import Limits
 from services.producer.loop import Loop
 from services.producer.producer import Producer
 from services.producer.slots import Slots
-from shared import subjects
+from shared import streams, subjects
 from shared.bus import Bus, decode
 from shared.messages import Candidate, Task, Usage
 from shared.providers import KEY_VARIABLES

@@ -75,7 +75,7 @@ async def test_text_of_strangers_is_text(
     await orchestrator.accept(*PAYLOADS)
     await orchestrator.repeat(*PAYLOADS, of=1)
     presence = Presence(producer="p-1", provider="random", models=[hostile], state="working", busy=1, error=hostile)
-    await bus.tell(subjects.presence("p-1"), presence)
+    await bus.tell(subjects.presence("random", "p-1"), presence)
     watched = await open_page(browser, address(client))
     page = watched.page
     await expect(page.locator("#topic")).to_have_text(hostile)

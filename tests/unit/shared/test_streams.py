@@ -26,7 +26,9 @@ def test_nothing_that_an_open_run_needs_goes_by_age() -> None:
 def test_no_provider_shares_its_ids_or_its_room_with_another() -> None:
     taken = [subject for stream in streams.REPORTS.values() for subject in stream.subjects or ()]
     assert len(taken) == len(set(taken)) == 3 * len(PROVIDERS)
-    assert all(subject.split(".")[-1] == provider for provider, stream in streams.REPORTS.items() for subject in stream.subjects or ())
+    assert all(
+        subject.split(".")[-1] == provider for provider, stream in streams.REPORTS.items() for subject in stream.subjects or ()
+    )
 
 
 def test_the_log_keeps_one_message_a_subject_and_none_can_be_taken_out() -> None:
