@@ -17,6 +17,7 @@ from nats.js import errors as js_errors
 from shared import metrics, signatures, speakers, streams, subjects, traces, waits
 from shared.bus_errors import BusError, Denied, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import Access, BusClient, close_client, open_client
+from shared.messages import Begun
 from shared.stream_reader import Batch, Stored, StreamReader, follow, history
 from shared.wire import TRACEPARENT, MessageT, decode, encode, headers
 from shared.work_queue import Delivery, WorkQueue
@@ -153,6 +154,16 @@ class Bus:
         with translated(self.client.denied, subject):
             answer = await self._js.publish(subject, data, headers=headers("", {"Nats-Msg-Id": id}))
         return not answer.duplicate
+
+    async def claimant(self, provider: str, subject: str) -> Begun | None:
+        """Who claimed a call, by the claim's subject; None when nobody did. Raises Unavailable, Missing or Malformed."""
+        stream = streams.reports(provider)
+        try:
+            with translated(self.client.denied, f"$JS.API.DIRECT.GET.{stream}.{subject}"):
+                found = await self._js.get_last_msg(stream, subject, direct=True)
+        except Missing:
+            return None
+        return decode(Begun, found.data or b"")
 
     def _signature(self, subject: str, data: bytes) -> dict[str, str]:
         signer = self.client.signer

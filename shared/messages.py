@@ -234,7 +234,7 @@ class RunControl(Message, kw_only=True, frozen=True):
 
 
 class Begun(Message, kw_only=True, frozen=True):
-    """`begun.<run>.<provider>`, claimed by whoever is first: by a producer that is about to make a task's call, by the
+    """`begun.<run>.<provider>.<task>`, claimed by whoever is first: by a producer that is about to make a task's call, by the
     orchestrator to take the task back.
 
     Its id is the task's, and the stream takes an id once: so a call is made once at most, however often the queue hands its

@@ -17,8 +17,8 @@ def subject_of(message: msgspec.Struct) -> str:
             return subjects.candidate(run, provider)
         case Usage(run=run, provider=provider):
             return subjects.usage(run, provider)
-        case Begun(run=run, provider=provider):
-            return subjects.begun(run, provider)
+        case Begun(run=run, provider=provider, task=task):
+            return subjects.begun(run, provider, task)
         case Presence(producer=producer, provider=provider):
             return subjects.presence(provider, producer)
         case Pause(provider=provider):

@@ -73,14 +73,14 @@ def candidates_of_run(run: str) -> str:
     return f"attributes.candidate.{token(run)}.*"
 
 
-def begun(run: str, provider: str) -> str:
-    return f"begun.{token(run)}.{token(provider)}"
+def begun(run: str, provider: str, task: str) -> str:
+    return f"begun.{token(run)}.{token(provider)}.{token(task)}"
 
 
 def reports_of_provider(provider: str) -> list[str]:
     """All that the producers of a provider report: attributes, calls begun, calls finished."""
     token(provider)
-    return [f"attributes.candidate.*.{provider}", f"begun.*.{provider}", f"usage.*.{provider}"]
+    return [f"attributes.candidate.*.{provider}", f"begun.*.{provider}.*", f"usage.*.{provider}"]
 
 
 def stored(subject: str) -> str:

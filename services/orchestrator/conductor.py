@@ -299,7 +299,7 @@ class Conductor:
         task = held.task
         claim = Begun(run=task.run, task=task.id, provider=task.provider, producer="orchestrator", at=now())
         try:
-            first = await self._bus.claim(subjects.begun(task.run, task.provider), claim, claim_id(task.id))
+            first = await self._bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
         except BusError as error:
             log.warning("task.not_withdrawn", run=task.run, task=task.id, error=str(error))
             return "unknown"

@@ -74,6 +74,8 @@ class Call:
         self._kind: Kind = ""
         self._gives_up = False
         self._began = time.monotonic()
+        self._unsure = False
+        """Whether a claim of ours may be there without an answer."""
         self.claimed = False
         """Whether this producer alone may make the call: it may be paid for from now on."""
 
@@ -211,23 +213,32 @@ class Call:
 
     async def _claim(self) -> None:
         """Have the call for this producer alone. Raises Lost when somebody has it, Blocked when the bus does not say."""
-        task = self._task
-        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=self._producer.id, at=now())
         try:
             async with asyncio.timeout(CLAIM_SECONDS):
                 while True:
                     try:
-                        self.claimed = await self._producer.bus.claim(
-                            subjects.begun(task.run, task.provider), claim, claim_id(task.id)
-                        )
+                        self.claimed = await self._claims()
                         break
                     except BusError as error:
-                        log.warning("call.not_claimed", task=task.id, error=str(error))
+                        self._unsure = True
+                        log.warning("call.not_claimed", task=self._task.id, error=str(error))
                     await asyncio.sleep(0.2)  # an error may come at once; the bus must not be asked in a tight loop
         except TimeoutError:
             raise Blocked("the bus took no claim of the call") from None
         if not self.claimed:
             raise Lost
+
+    async def _claims(self) -> bool:
+        """Claim the call; whether it is ours, be it by an earlier claim whose answer was lost. Raises BusError."""
+        task, bus = self._task, self._producer.bus
+        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=self._producer.id, at=now())
+        subject = subjects.begun(task.run, task.provider, task.id)
+        if await bus.claim(subject, claim, claim_id(task.id)):
+            return True
+        if not self._unsure:
+            return False
+        holder = await bus.claimant(task.provider, subject)
+        return holder is not None and holder.producer == self._producer.id
 
     @property
     def took(self) -> bool:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -89,8 +89,8 @@ async def candidates(bus: Bus) -> list[Candidate]:
     return await stored(bus, streams.reports("random"), subjects.ALL_CANDIDATES, Candidate)
 
 
-async def usages(bus: Bus) -> list[Usage]:
-    return await stored(bus, streams.reports("random"), subjects.ALL_USAGE, Usage)
+async def usages(bus: Bus, provider: str = "random") -> list[Usage]:
+    return await stored(bus, streams.reports(provider), subjects.ALL_USAGE, Usage)
 
 
 def reported(bus: Bus, number: int) -> Callable[[], object]:
@@ -190,17 +190,24 @@ async def test_a_deadline_ends_a_call(bus: Bus, nats_url: str) -> None:
     assert (usage.outcome, usage.error) == ("failed", "no complete answer within 0.5 s")
 
 
-async def test_sigterm_gives_the_task_back_at_once(bus: Bus, nats_url: str, presences: dict[str, Presence]) -> None:
+async def test_sigterm_reports_a_call_at_once_that_is_broken_off(
+    bus: Bus, nats_url: str, presences: dict[str, Presence]
+) -> None:
+    """It may be paid for, so nobody makes it once more."""
     async with producer(nats_url, "--provider", "random", RANDOM_LATENCY_SECONDS="60") as leaving:
-        await give(bus, a_task())
-        await eventually(lambda: any(p.state == "working" for p in presences.values()))
+        await give(bus, a_task(count=500))
+        await eventually(lambda: len_of(candidates(bus)))
         leaving.handle.send_signal(signal.SIGTERM)
         assert await leaving.ends(2) == 0
+        (usage,) = await usages(bus)
+        assert await no_tasks(bus)
         await eventually(lambda: [p.state for p in presences.values()] == ["leaving"])
-        async with producer(nats_url, "--provider", "random"):
-            (usage,) = await eventually(reported(bus, 1), 5)  # sooner than the queue would hand out what a dead one held
-    assert usage.outcome == "ok"
-    assert usage.producer not in {p.producer for p in presences.values() if p.state == "leaving"}
+    assert usage.outcome == "cancelled"
+    assert 0 < usage.candidates <= len(await candidates(bus))
+
+
+async def len_of(found: Awaitable[Sequence[object]]) -> int:
+    return len(await found)
 
 
 async def test_an_idle_producer_leaves_within_two_seconds(bus: Bus, nats_url: str, presences: dict[str, Presence]) -> None:
@@ -210,9 +217,9 @@ async def test_an_idle_producer_leaves_within_two_seconds(bus: Bus, nats_url: st
         assert await process.ends(2) == 0
 
 
-async def test_a_killed_producers_task_is_done_by_another_without_repeats(
-    bus: Bus, nats_url: str, presences: dict[str, Presence]
-) -> None:
+async def test_a_killed_producers_call_is_not_made_once_more(bus: Bus, nats_url: str, presences: dict[str, Presence]) -> None:
+    """It may be paid for: who is given its task next says that it is lost, and the orchestrator asks anew if there is money."""
+
     async def some() -> bool:
         return len(await candidates(bus)) >= 5
 
@@ -223,10 +230,9 @@ async def test_a_killed_producers_task_is_done_by_another_without_repeats(
         await doomed.handle.wait()
         async with producer(nats_url, "--provider", "random"):
             (usage,) = await eventually(reported(bus, 1), 20)
-    found = await candidates(bus)
-    assert len(found) == len({c.id for c in found}) == 500
-    assert len({c.producer for c in found}) == 2
-    assert usage.outcome == "ok"
+            await eventually(lambda: no_tasks(bus))
+    assert (usage.outcome, usage.error_kind, usage.candidates, usage.attempts) == ("failed", "lost", 0, 0)
+    assert len({c.producer for c in await candidates(bus)}) == 1
 
 
 async def test_a_lost_bus_delays_a_call_and_loses_nothing(nats_server: NatsServer, bus: Bus, nats_url: str) -> None:

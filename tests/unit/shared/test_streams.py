@@ -27,7 +27,9 @@ def test_no_provider_shares_its_ids_or_its_room_with_another() -> None:
     taken = [subject for stream in streams.REPORTS.values() for subject in stream.subjects or ()]
     assert len(taken) == len(set(taken)) == 3 * len(PROVIDERS)
     assert all(
-        subject.split(".")[-1] == provider for provider, stream in streams.REPORTS.items() for subject in stream.subjects or ()
+        subject.split(".")[2 if "candidate" not in subject else 3] == provider
+        for provider, stream in streams.REPORTS.items()
+        for subject in stream.subjects or ()
     )
 
 

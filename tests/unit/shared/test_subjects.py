@@ -22,7 +22,7 @@ BUILT = {
     subjects.usage(RUN, "openai"): [subjects.ALL_USAGE, subjects.usage_of_run(RUN)],
     subjects.snapshot(RUN): [subjects.ALL_SNAPSHOTS],
     subjects.presence("openai", "producer-openai-3fa2c1"): [subjects.ALL_PRESENCE, subjects.presence_of_provider("openai")],
-    subjects.begun(RUN, "openai"): [subjects.reports_of_provider("openai")[1]],
+    subjects.begun(RUN, "openai", "t-1"): [subjects.reports_of_provider("openai")[1]],
     subjects.issued(RUN, "t-1"): [subjects.ALL_ISSUED],
     subjects.spent(RUN, "t-1"): [subjects.ALL_SPENT],
 }
