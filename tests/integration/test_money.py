@@ -12,7 +12,7 @@ from shared.bus import Bus, decode
 from shared.messages import Forecast, ForecastRun, Judgement, Presence, RunState, Settled, Task, Usage
 from shared.service import end as end_tasks
 from tests.conftest import eventually
-from tests.integration.test_orchestrator import Orchestrator, ask, finished, publish, spec, start
+from tests.integration.test_orchestrator import Orchestrator, ask, begin, finished, publish, spec, start
 
 PRICES = """
 [models]
@@ -72,6 +72,7 @@ class Vendor:
                 continue
             task = decode(Task, delivery.data)
             self.tasks.append(task)
+            await begin(self._bus, task, self.provider)
             failed = self.fails or bool(self.gives_up)
             if not failed and self.provider == "random":
                 for n, text in enumerate(self.texts(task)):

@@ -13,6 +13,7 @@ from shared import streams, subjects
 from shared.bus import Bus, Delivery, Missing, bucket_key, bucket_stream, decode, encode
 from shared.messages import (
     Accepted,
+    Begun,
     Candidate,
     ChangeRun,
     Duplicate,
@@ -25,6 +26,7 @@ from shared.messages import (
     Task,
     Usage,
     candidate_id,
+    claim_id,
     next_digest,
 )
 from shared.service import end as end_tasks
@@ -98,6 +100,7 @@ class Producer:
     async def _do(self, delivery: Delivery) -> None:
         task = decode(Task, delivery.data)
         self.tasks.append(task)
+        await begin(self._bus, task, self.name)
         texts = self._answer(task)
         for ordinal, text in enumerate(texts):
             await publish(self._bus, task, ordinal, text, self.name)
@@ -115,6 +118,27 @@ class Producer:
         )
         await self._bus.publish(subjects.usage(task.run, "random"), usage, id=task.id)
         await delivery.done()
+
+
+async def begin(bus: Bus, task: Task, producer: str = "producer-test") -> bool:
+    """Claim a task's call, as a producer does before it asks its model."""
+    claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=producer)
+    return await bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
+
+
+async def given(bus: Bus, run: str = "r1") -> Task:
+    """A task of a run that this test takes and begins; nobody reports it."""
+    queue = bus.queue("random")
+
+    async def take() -> Delivery | None:
+        await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
+        return await queue.take()
+
+    delivery: Delivery = await eventually(take)
+    task = decode(Task, delivery.data)
+    assert task.run == run
+    assert await begin(bus, task)
+    return task
 
 
 async def publish(bus: Bus, task: Task, ordinal: int, text: str, producer: str = "producer-test") -> int:
@@ -290,6 +314,7 @@ async def test_stop_takes_along_what_is_under_way(bus: Bus, orchestrator: Orches
 
     delivery: Delivery = await eventually(take)
     task = decode(Task, delivery.data)
+    assert await begin(bus, task)
     await ask(bus, subjects.STOP_RUN, ChangeRun(run="r1"))
     while (await asyncio.wait_for(told.get(), 5)).action != "stopping":
         pass
@@ -338,6 +363,7 @@ async def test_a_killed_orchestrator_goes_on(bus: Bus, orchestrator: Orchestrato
 async def test_a_second_orchestrator_fences_the_first(nats_url: str, bus: Bus, orchestrator: Orchestrator) -> None:
     """Two at once: the older one is refused by the server, says so, and exits."""
     await start(bus)
+    await given(bus)
     second = Orchestrator(nats_url)
     second.start()
     try:
@@ -383,6 +409,7 @@ async def test_a_failing_provider_leaves_with_its_reason(
 async def test_malformed_candidates_are_refused_and_lose_nothing(bus: Bus, orchestrator: Orchestrator) -> None:
     """Junk, forged runs and forged ids between two good candidates: the good ones are accepted."""
     await start(bus)
+    await given(bus)
     subject = subjects.candidate("r1", "random")
     js = bus.client.jetstream()
     good = _candidate("r1", "hammer")
@@ -484,7 +511,9 @@ async def test_a_message_too_large_stops_nobody(bus: Bus, orchestrator: Orchestr
     assert "error" not in answer
     request = {"spec": {"topic": "x", "providers": ["random"], "routing_config": "a" * 20_000}}
     assert "error" in msgspec.json.decode(await bus.ask(subjects.START_RUN, _Raw(**request)))
+    await ask(bus, subjects.STOP_RUN, ChangeRun(run="big"))
     await start(bus)
+    await given(bus)
     huge = msgspec.structs.replace(_candidate("r1", "hammer"), model="m" * 16_000)
     subject = subjects.candidate("r1", "random")
     await bus.client.jetstream().publish(subject, encode(huge)[: 16 * 1024])

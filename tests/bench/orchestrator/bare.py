@@ -6,8 +6,10 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StreamConfig
 
 from shared.bus import Bus, Entry, decode
 from shared.messages import Candidate
-from shared.streams import MAX_BATCH
+from shared.streams import MAX_BATCH, reports
 from shared.subjects import key_token
+
+CANDIDATES = reports("random")
 
 STREAM = StreamConfig(
     name="BARE",
@@ -24,9 +26,9 @@ async def decide(bus: Bus, candidates: int) -> float:
     js = bus.client.jetstream()
     await js.add_stream(STREAM)
     await js.add_consumer(
-        "CANDIDATES", ConsumerConfig(durable_name="bare", ack_policy=AckPolicy.EXPLICIT, max_ack_pending=2 * MAX_BATCH)
+        CANDIDATES, ConsumerConfig(durable_name="bare", ack_policy=AckPolicy.EXPLICIT, max_ack_pending=2 * MAX_BATCH)
     )
-    pull = await js.pull_subscribe_bind("bare", stream="CANDIDATES")
+    pull = await js.pull_subscribe_bind("bare", stream=CANDIDATES)
     seen: set[str] = set()
     done = 0
     before = time.monotonic()
@@ -44,6 +46,6 @@ async def decide(bus: Bus, candidates: int) -> float:
             await message.ack()
         done += len(messages)
     rate = candidates / (time.monotonic() - before)
-    await js.delete_consumer("CANDIDATES", "bare")
+    await js.delete_consumer(CANDIDATES, "bare")
     await js.delete_stream("BARE")
     return rate

@@ -12,7 +12,7 @@ from typing import Any
 from services.orchestrator.dedupe.measure import made_up
 from shared import subjects
 from shared.bus import Bus, BusError, Delivery, connect, decode
-from shared.messages import Candidate, Presence, RunSpec, RunState, StartRun, Task, Usage, candidate_id
+from shared.messages import Begun, Candidate, Presence, RunSpec, RunState, StartRun, Task, Usage, candidate_id, claim_id
 from shared.service import end as end_tasks
 from tests.bench.gateway.stage import Stage, end, stage, start
 from tests.bench.gateway.stalled import percentile
@@ -80,6 +80,8 @@ class Producer:
 
     async def _do(self, delivery: Delivery) -> None:
         task = decode(Task, delivery.data)
+        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=self.name)
+        await self._bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
         if self._paced:
             await asyncio.sleep(self._paced.uniform(*PACED_SECONDS))
         sent = await asyncio.gather(*(self._say(task, n, text) for n, text in enumerate(self._vocabulary.answer())))
@@ -91,7 +93,6 @@ class Producer:
             producer=self.name,
             outcome="ok",
             candidates=len(sent),
-            last_candidate=max(sent),
             seconds=0.1,
         )
         await self._bus.publish(subjects.usage(task.run, "random"), usage, id=task.id)

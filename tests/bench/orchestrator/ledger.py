@@ -11,13 +11,16 @@ from services.orchestrator.dedupe.measure import made_up, respelled
 from services.orchestrator.dedupe.normalise import key
 from shared import subjects
 from shared.bus import Bus, Entry, connect
-from shared.messages import Accepted, Candidate, RunSpec, Started, candidate_id, next_digest, now
+from shared.messages import Accepted, Candidate, Issued, RunSpec, Started, Task, candidate_id, next_digest, now
 from shared.streams import MAX_BATCH
 from tests.conftest import NatsServer
 
 RUN = "run"
 REPEATS = 5
 """One candidate in so many repeats an attribute, spelled another way."""
+
+A_CALL = 60
+"""Candidates of one task."""
 
 IN_FLIGHT = 500
 """Candidates on their way to the server at once."""
@@ -43,7 +46,7 @@ async def write_run(connected: Bus, accepted: int, dedupe: str) -> list[str]:
     """Write a run whose list has so many attributes; returns them."""
     texts = list(islice(made_up(accepted), accepted))
     spec = RunSpec(topic="made up", providers=("random",), dedupe=dedupe)  # type: ignore[arg-type]  # one of the three
-    await connected.commit([Entry(subjects.started(RUN), Started(run=RUN, spec=spec, at=now()))])
+    await connected.commit([Entry(subjects.started(RUN), Started(run=RUN, spec=spec, reports_after={"random": 0}, at=now()))])
     digest = ""
     for start in range(0, accepted, MAX_BATCH):
         entries = []
@@ -78,17 +81,26 @@ async def write_candidates(connected: Bus, accepted: Sequence[str], count: int) 
     texts = [
         respelled(accepted[at % len(accepted)], at) if accepted and at % REPEATS == 0 else text for at, text in enumerate(fresh)
     ]
+    tasks = [Task(id=_task(n), run=RUN, provider="random", topic="made up", ordinal=n) for n in range(0, count, A_CALL)]
+    for start in range(0, len(tasks), MAX_BATCH):
+        some = tasks[start : start + MAX_BATCH]
+        await connected.commit([Entry(subjects.issued(RUN, task.id), Issued(run=RUN, task=task)) for task in some])
     for start in range(0, count, IN_FLIGHT):
         await asyncio.gather(*(_publish(connected, n, t) for n, t in enumerate(texts[start : start + IN_FLIGHT], start)))
 
 
+def _task(number: int) -> str:
+    """The task that brings the n-th candidate."""
+    return f"{RUN}-{number // A_CALL + 1}"
+
+
 async def _publish(connected: Bus, number: int, text: str) -> None:
-    task = f"{RUN}-{number // 60 + 1}"
+    task = _task(number)
     candidate = Candidate(
         id=candidate_id(task, text),
         run=RUN,
         task=task,
-        ordinal=number % 60,
+        ordinal=number % A_CALL,
         text=text,
         provider="random",
         model="vocabulary",

@@ -10,7 +10,10 @@ from nats.js.api import DiscardPolicy, StreamConfig
 from services.orchestrator.dedupe import Deduper, Tiers
 from shared.bus import Bus, decode, encode
 from shared.messages import Candidate
+from shared.streams import reports
 from shared.subjects import key_token
+
+CANDIDATES = reports("random")
 
 STREAM = StreamConfig(
     name="PEER",
@@ -36,7 +39,7 @@ async def decide(bus: Bus, url: str, candidates: int, accepted: list[str], dedup
 
     @broker.subscriber(  # type: ignore[untyped-decorator]  # the library is looked up when it is asked for
         "attributes.candidate.>",
-        stream=nats.JStream("CANDIDATES", declare=False),
+        stream=nats.JStream(CANDIDATES, declare=False),
         durable="peer",
         pull_sub=nats.PullSub(200),
         decoder=read,
@@ -58,5 +61,5 @@ async def decide(bus: Bus, url: str, candidates: int, accepted: list[str], dedup
     finally:
         await broker.stop()
         js = bus.client.jetstream()
-        await js.delete_consumer("CANDIDATES", "peer")
+        await js.delete_consumer(CANDIDATES, "peer")
         await js.delete_stream("PEER")

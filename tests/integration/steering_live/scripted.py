@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from shared import subjects
 from shared.bus import Bus, Delivery, decode
-from shared.messages import Candidate, Presence, Task, Usage, candidate_id
+from shared.messages import Begun, Candidate, Presence, Task, Usage, candidate_id, claim_id
 from shared.service import end as end_tasks
 
 Answer = Callable[[Task], list[str]]
@@ -52,6 +52,8 @@ class Scripted:
     async def _do(self, delivery: Delivery) -> None:
         task = decode(Task, delivery.data)
         self.tasks.append(task)
+        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=self._provider)
+        await self._bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
         if task.id in self.holds:
             await self.holds[task.id].wait()
         texts = self._answer(task)
