@@ -16,14 +16,15 @@ from services.launcher.connection import StreamSettings
 from services.launcher.elastic import MAX_PRODUCERS, Demand, by_default
 from services.launcher.errors import StartError
 from shared import roles
-from shared.providers import KEY_VARIABLES, KEYS_ELSEWHERE, PROVIDERS, problem_of, resolve, with_keys
+from shared.providers import KEY_VARIABLES, KEYLESS, KEYS_ELSEWHERE, PROVIDERS, problem_of, resolve, with_keys
 from shared.service import SUPERVISED, environment, load
 
 NATS = "nats"
+ORCHESTRATOR = "orchestrator"
 GATEWAY = "gateway"
 LOCAL_MODEL = "local-model"
-SERVICES = (NATS, "orchestrator", "recorder", GATEWAY)
-WRITERS = ("orchestrator", "recorder")
+SERVICES = (NATS, ORCHESTRATOR, "recorder", GATEWAY)
+WRITERS = (ORCHESTRATOR, "recorder")
 """Of the log, and of its second copy."""
 
 METRICS_PORTS = {"orchestrator": 9101, "recorder": 9102, LOCAL_MODEL: 9103}
@@ -102,6 +103,8 @@ class Stack:
             # HOST is ours to say: some shells set it to the machine's name, and the stack is for this machine alone.
             variables |= {"HOST": "127.0.0.1", "PORT": str(self.port), KEYS_ELSEWHERE: ",".join(self.with_keys)}
             probe = f"http://127.0.0.1:{self.port}/livez"
+        if name == ORCHESTRATOR:
+            variables["OFFERED"] = ",".join((*self.with_keys, *KEYLESS))  # what a run may ask for, and is started then
         secrets = (*OF_ALL, "GATEWAY_") if name == GATEWAY else OF_ALL
         return Program(name, _python(f"services.{name}"), variables, secrets, service=name, probe=probe)
 

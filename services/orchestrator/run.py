@@ -314,7 +314,7 @@ class Run:
         if spent.kind in ("facets", "judge"):
             self.aside.spent += cost
         if spent.kind == "facets":
-            self.steering.facets.answered(spent.facet, spent.facets)
+            self.steering.facets.answered(spent.facet, spent.facets, route)
         elif spent.kind == "judge":
             self.steering.on_topic.judged([n - 1 for n in spent.on_topic], [n - 1 for n in spent.off_topic])
         elif spent.kind == "list" and spent.outcome == "ok":

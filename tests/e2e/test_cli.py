@@ -324,7 +324,7 @@ async def test_a_provider_whose_key_is_elsewhere_is_found_on_a_joined_nats(cli: 
 
     async def announce() -> None:
         while True:
-            await bus.tell(subjects.presence("producer-openai-1"), there)
+            await bus.tell(subjects.presence("openai", "producer-openai-1"), there)
             await asyncio.sleep(0.2)
 
     announcing = asyncio.ensure_future(announce())
