@@ -156,14 +156,28 @@ class Bus:
         return not answer.duplicate
 
     async def claimant(self, provider: str, subject: str) -> Begun | None:
-        """Who claimed a call, by the claim's subject; None when nobody did. Raises Unavailable, Missing or Malformed."""
+        """Who claimed a call, by the claim's subject; None when nobody did. Raises Unavailable."""
         stream = streams.reports(provider)
         try:
             with translated(self.client.denied, f"$JS.API.DIRECT.GET.{stream}.{subject}"):
                 found = await self._js.get_last_msg(stream, subject, direct=True)
         except Missing:
             return None
-        return decode(Begun, found.data or b"")
+        try:
+            return decode(Begun, found.data or b"")
+        except Malformed:  # no claim, but something that was put there
+            return None
+
+    async def takes_reports(self, provider: str) -> bool:
+        """Whether the stream of a provider's reports is there, as far as its producers may ask."""
+        stream, subject = streams.reports(provider), subjects.begun("none", provider, "none")
+        try:
+            await self._js.get_last_msg(stream, subject, direct=True)
+        except js_errors.NotFoundError:
+            return True
+        except (nats.errors.Error, js_errors.Error, TimeoutError):
+            return False
+        return True
 
     def _signature(self, subject: str, data: bytes) -> dict[str, str]:
         signer = self.client.signer

@@ -189,11 +189,14 @@ class Service:
             stats_handler=lambda endpoint: metrics.bus_stats(),
         )
 
-    async def provisioned(self) -> bool:
-        """Wait until the streams exist, saying once that it waits; False when told to stop before."""
+    async def provisioned(self, exist: Callable[[], Awaitable[bool]] | None = None) -> bool:
+        """Wait until the streams exist, saying once that it waits; False when told to stop before.
+
+        `exist` asks whether they do, for a role that may not ask of all.
+        """
         said = False
         while not self.stopping.is_set():
-            if await self.bus.provisioned():
+            if await (exist or self.bus.provisioned)():
                 return True
             if not said:
                 log.warning("bus.not_provisioned", hint="the launcher or `launcher provision` makes the streams; waiting")

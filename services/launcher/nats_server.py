@@ -15,6 +15,9 @@ from services.launcher.probes import fetch
 
 NAME = "nats"
 
+ACCOUNT = "CHORUS"
+"""Whose streams these are, in `deploy/nats/permissions.conf`."""
+
 READING_BACK = 500
 """Status of a server's health while it does not listen yet; one that listens and cannot write says 503."""
 
@@ -46,6 +49,7 @@ async def start(child: Child, folder: Folder) -> str:
     """
     for stale in folder.nats.glob("*.ports"):
         stale.unlink()
+    _take_over_store(folder)
     keys.make(folder.keys)
     keys.assemble(folder.keys, folder.nats / "config")
     child.start()
@@ -56,6 +60,13 @@ async def start(child: Child, folder: Folder) -> str:
     if status != 200 or not json.loads(body)["config"].get("sync_always"):
         raise StartError(f"nats-server does not write through to disk (sync_interval: always); see {keys.CONFIG}")
     return str(url)
+
+
+def _take_over_store(folder: Folder) -> None:
+    """Give what an earlier version stored, when all roles shared the server's own account, to the account of today."""
+    old, new = (folder.nats / "jetstream" / account for account in ("$G", ACCOUNT))
+    if old.exists() and not new.exists():
+        old.rename(new)
 
 
 async def _ports(child: Child, folder: Folder) -> dict[str, list[str]]:

@@ -68,7 +68,7 @@ def one_provider(choice: str, variables: Mapping[str, str]) -> str:
 async def work(settings: ProducerSettings, provider: str, models: tuple[str, ...], adapter: Adapter, mark: str) -> None:
     """Run the producer until it is told to stop."""
     async with service(f"producer-{provider}", settings, f"Model calls to {provider}", ready=False) as running:
-        if not await running.provisioned():
+        if not await running.provisioned(lambda: running.bus.takes_reports(provider)):
             return
         await running.register()
         limits = Limits(settings.requests(provider), settings.tokens(provider))

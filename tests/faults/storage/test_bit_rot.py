@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.launcher.nats_server import ACCOUNT
 from shared.bus import Stored, connect
 from tests.conftest import NatsServer, eventually
 from tests.faults.storage.launched import RESULTS, Launched, judge
@@ -23,7 +24,7 @@ CUTS = 4
 
 def log_files(store: Path) -> list[Path]:
     """The files of the log in a server's store that hold anything, but for the index, which the server makes anew."""
-    files = [f for f in (store / "jetstream" / "$G" / "streams" / RESULTS).rglob("*") if f.is_file() and f.stat().st_size]
+    files = [f for f in (store / "jetstream" / ACCOUNT / "streams" / RESULTS).rglob("*") if f.is_file() and f.stat().st_size]
     return sorted(f for f in files if f.name != "index.db")
 
 
