@@ -101,6 +101,9 @@ async def _restore_clock(bus: Bus, run: Run) -> None:
         log.warning("run.state_unreadable", run=run.id, error=str(error))
         return
     run.seconds, run.waited = state.seconds, state.waited
+    if state.status in ENDED:  # its last entry is not in the log, which somebody or a damage prevented: it is not begun again
+        run.status, run.reason, run.ends_as = "stopping", state.reason, state.status
+        return
     if state.status in ("paused", "waiting", "stopping"):
         run.status, run.reason = state.status, state.reason
     run.ends_as = next((status for status in ENDED if status == state.ends_as), None)

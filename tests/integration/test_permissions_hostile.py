@@ -16,8 +16,9 @@ from nats.aio.msg import Msg
 
 from services.launcher import keys
 from services.launcher.folder import PROJECT
+from services.launcher.nats_server import ACCOUNT
 from shared import metrics, roles, signatures, streams, subjects
-from shared.bus import Access, Bus, Denied, Malformed, Unavailable, connect, decode, encode
+from shared.bus import Access, Bus, Denied, Malformed, Unavailable, connect, encode
 from shared.messages import Candidate, Epoch, Finished, Presence, RunControl, Task
 from shared.signatures import Signer, Verifier
 from tests.conftest import NatsServer, eventually
@@ -176,34 +177,44 @@ async def test_an_answer_that_is_aimed_at_control_is_obeyed_by_nobody(
     assert metrics.MALFORMED.total == before + 1
 
 
-async def test_an_answer_that_is_stored_as_a_task_is_given_to_nobody(
-    server: SecuredServer, hostile: Bus, orchestrator: Bus
+AIMS = (
+    subjects.finished(RUN),
+    subjects.epoch(7),
+    subjects.accepted(RUN, "louvre"),
+    subjects.issued(RUN, "r1-0"),
+    subjects.task("openai", RUN),
+    subjects.STOP_RUN,
+    "$KV.RUNS.r1",
+)
+"""Where an answer of the server would do harm."""
+
+
+@pytest.mark.parametrize("aim", AIMS)
+async def test_an_answer_that_a_producer_aims_reaches_nobody(
+    server: SecuredServer, hostile: Bus, orchestrator: Bus, aim: str
 ) -> None:
-    data = encode(a_candidate())
-    await hostile.client.publish(subjects.candidate(RUN, "random"), data, reply=subjects.task("openai", RUN))
-    await eventually(lambda: orchestrator.waiting("TASKS", subjects.ALL_TASKS))
-
-    async with server.connected(roles.producer("openai")) as honest:
-        with structlog.testing.capture_logs() as logs:
-            assert await honest.queue("openai").take() is None
-        await eventually(lambda: _is_empty(orchestrator))
-        await orchestrator.publish(subjects.task("openai", RUN), a_task())
-        assert await honest.queue("openai").take()
-
-    assert [entry["error"] for entry in logs if entry["event"] == "task.refused"] == ["not signed"]
-
-
-async def _is_empty(bus: Bus) -> bool:
-    return await bus.waiting("TASKS", subjects.ALL_TASKS) == []
-
-
-async def test_an_answer_that_is_stored_in_the_log_is_no_entry_of_it(hostile: Bus, orchestrator: Bus) -> None:
-    data = encode(a_candidate())
-    await hostile.client.publish(subjects.candidate(RUN, "random"), data, reply=subjects.finished(RUN))
-    stored = await eventually(lambda: orchestrator.last("RESULTS", subjects.finished(RUN)))
-
-    with pytest.raises(Malformed):
-        decode(Finished, stored.data)
+    """To a publish, to a question, to a request for a task, and to its own messages: all stay in the producers' account."""
+    await orchestrator.publish(subjects.task("random", RUN), a_task())
+    async with server.connected(roles.TAP) as tap:
+        heard = await heard_by(tap, aim) if aim.startswith(("attributes.", "control.")) else []
+        ask, client = "$JS.API.CONSUMER.MSG.NEXT.TASKS.producer-random", hostile.client
+        await client.publish(subjects.candidate(RUN, "random"), encode(a_candidate()), reply=aim)
+        await client.publish(subjects.begun(RUN, "random", "t1"), b"{}", reply=aim)
+        await client.publish("$JS.API.DIRECT.GET.REPORTS_random.begun.r1.random.t1", b"", reply=aim)
+        await client.publish(ask, b'{"batch":1,"no_wait":true}', reply=aim)
+        await heard_by(hostile, subjects.pause("random"))  # what it hears there names the aim for answers
+        await client.publish(subjects.pause("random"), b"{}", reply=aim)
+        await settled(hostile)
+        await client.publish(aim, b"{}")
+        await settled(hostile)
+        await settled(tap)
+        await orchestrator.head("RESULTS")
+        assert heard == []
+    for stream in ("RESULTS", "KV_RUNS"):
+        assert (await orchestrator.head(stream)).last == 0
+    assert [stored.subject for stored in await orchestrator.waiting("TASKS", subjects.ALL_TASKS)] == [
+        subjects.task("random", RUN)
+    ]
 
 
 async def test_a_task_of_another_provider_cannot_be_had_by_its_answer(hostile: Bus, orchestrator: Bus) -> None:
@@ -256,13 +267,13 @@ async def test_every_role_reads_and_writes_what_its_service_needs(server: Secure
         async with server.connected(role) as bus, contextlib.aclosing(bus.follow("KV_RUNS", ["$KV.RUNS.*"])) as batches:
             assert await anext(batches)
     async with server.connected(PRODUCER) as bus:
-        assert await bus.provisioned()
+        assert await bus.takes_reports("random")
         delivery = await bus.queue("random").take()
         assert delivery
         await delivery.working()
         await delivery.done()
         await bus.tell(subjects.presence("random", "p"), Presence(producer="p", provider="random"))
-    assert await _is_empty(orchestrator)
+    assert await orchestrator.waiting("TASKS", subjects.ALL_TASKS) == []
 
 
 async def test_the_monitor_sees_the_servers_state(server: SecuredServer) -> None:
@@ -292,6 +303,7 @@ async def test_the_streams_of_a_server_without_keys_are_there_with_keys(tmp_path
     plain.kill()
 
     secured = SecuredServer(tmp_path)
+    (tmp_path / "store" / "jetstream" / "$G").rename(tmp_path / "store" / "jetstream" / ACCOUNT)
     secured.start()
     try:
         await secured.provision()
