@@ -71,7 +71,8 @@ async def _start(request: Request) -> RunState:
     run = new_run_id() if key is None else _run_of_key(key)
     known = await view.find_run(run) if key is not None else None
     state = known.state if known else await _ask_for_state(view, subjects.START_RUN, StartRun(spec=spec, run=run), run)
-    if state.spec != spec:
+    asked = spec if spec.max_usd is not None else msgspec.structs.replace(spec, max_usd=state.spec.max_usd)  # the operator's
+    if state.spec != asked:
         raise Problem(422, f"This Idempotency-Key was used for another run, {run}; use a new key for each run.")
     return state
 

@@ -55,7 +55,8 @@ class Reports:
         self._loaded = loaded
         self._at = dict(after)
         self._moved = asyncio.Condition()
-        self._trimmed = time.monotonic()
+        self._looked: dict[str, float] = {}
+        """When it was last looked how full each stream is."""
         self.gate = Gate()
 
     async def follow(self, provider: str) -> None:
@@ -103,9 +104,9 @@ class Reports:
 
     async def _trim(self, provider: str, stream: str) -> None:
         """Take off a stream what is worked off, if it is about to be full; unless another orchestrator has taken over."""
-        if time.monotonic() - self._trimmed < TRIM_SECONDS:
+        if time.monotonic() - self._looked.get(provider, float("-inf")) < TRIM_SECONDS:
             return
-        self._trimmed = time.monotonic()
+        self._looked[provider] = time.monotonic()
         try:
             if await self._log.is_ours():
                 await self._bus.trim(stream, self._at[provider])
@@ -129,6 +130,10 @@ class Reports:
                     continue
             except Refused as reason:
                 self.gate.refuse(provider, str(reason), message.task)
+                continue
+            except Exception:  # a fault of ours that a report brings about must not end all runs, again at each start
+                log.exception("report.broken", subject=stored.subject[:200], sequence=stored.sequence)
+                self.gate.refuse(provider, "broken", message.task)
                 continue
             await self._decide(conductor.run, waiting.pop(message.run, []))
             await self._count(conductor, message, stored.sequence)

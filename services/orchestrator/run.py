@@ -88,6 +88,9 @@ class Run:
     duplicates: int = 0
     late: int = 0
     undecidable: int = 0
+    """Candidates on which deduplication failed."""
+    unsteered: int = 0
+    """Finished calls that steering could not take in."""
     issued: int = 0
     """Tasks for attributes issued so far; also the next one's ordinal."""
     returned: int = 0
@@ -293,7 +296,11 @@ class Run:
             return held
         self.calls += 1
         self.budget.commit(spent.task, cost)
-        self._steer(spent, cost)
+        try:
+            self._steer(spent, cost)
+        except Exception:  # what an answer says may spoil a look ahead, never the account, nor each start from now on
+            self.unsteered += 1
+            self.steering.called_back(spent.task)
         if spent.kind == "adjudicate":
             self.grey.answered(spent.task, cost)
         self.tally(spent.provider).used(spent)
