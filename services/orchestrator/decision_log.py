@@ -8,7 +8,7 @@ import structlog
 
 from services.orchestrator import log_entries, metrics
 from shared import streams, subjects
-from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Stored, Taken, TooLarge, Unavailable, encode
+from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Stored, Taken, Unavailable, encode
 from shared.messages import Duplicate, Epoch, now
 
 RETRY_SECONDS = 0.2
@@ -37,6 +37,10 @@ class LogConflict(Exception):
 
 class LogDamaged(LogConflict):
     """Raised when the log does not end where this process left it: it lost its tail, or somebody else wrote to it."""
+
+
+class Unwritten(Exception):
+    """Raised when an entry alone can never be written: it is too large, or what is no entry holds its subject."""
 
 
 class DecisionLog:
@@ -68,20 +72,24 @@ class DecisionLog:
     async def append(self, entries: Sequence[Entry]) -> None:
         """Write decisions in order, in atomic batches; returns when all are on disk.
 
-        Waits as long as the server is away or the stream is at its bound. Raises TooLarge, once the others are on disk, for an
+        Waits as long as the server is away or the stream is at its bound. Raises Unwritten, once the others are on disk, for an
         entry that no wait would make fit; Fenced when a newer orchestrator took over; LogConflict when the log contradicts this
         process.
         """
         fitting = [entry for entry in entries if len(encode(entry.message)) <= LARGEST]
+        lost = [entry.subject for entry in entries if entry not in fitting]
         async with self._writing:
             for start in range(0, len(fitting), streams.MAX_BATCH):
-                await self._write(fitting[start : start + streams.MAX_BATCH])
-        if len(fitting) < len(entries):
-            subject = next(entry.subject for entry in entries if entry not in fitting)
-            log.error("log.entry_too_large", subject=subject, most=LARGEST, hint="this entry is not written, all others are")
-            raise TooLarge(f"{subject}: more than {LARGEST} bytes")
+                lost += await self._write(fitting[start : start + streams.MAX_BATCH])
+        if lost:
+            log.error(
+                "log.unwritten", subjects=lost[:5], count=len(lost), hint="too large, or their subject was taken; others are"
+            )
+            raise Unwritten(f"{lost[0]} cannot be written")
 
-    async def _write(self, batch: list[Entry]) -> None:
+    async def _write(self, batch: list[Entry]) -> list[str]:
+        """Write entries; returns the subjects of those that can never be written."""
+        lost: list[str] = []
         while batch:
             try:
                 # Naming the end that we know keeps us from writing on where a damaged disk cost the log its tail.
@@ -98,12 +106,13 @@ class DecisionLog:
                 await asyncio.sleep(FULL_SECONDS)
             except Taken:
                 left = await self._unstored(batch)
-                batch = left if len(left) < len(batch) else await self._without_decided(batch)
+                batch = left if len(left) < len(batch) else await self._without_decided(batch, lost)
             except BusError as error:  # the outcome is unknown
                 log.warning("log.write_interrupted", error=str(error), decisions=len(batch))
                 await asyncio.sleep(RETRY_SECONDS)
                 batch = await self._unstored(batch)
         self.full = False
+        return lost
 
     async def _unstored(self, batch: list[Entry]) -> list[Entry]:
         """What of a batch whose answer was lost is not in the log. Nobody else writes, so what is there stands in its order.
@@ -162,10 +171,10 @@ class DecisionLog:
             except (Unavailable, Missing):
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _without_decided(self, batch: list[Entry]) -> list[Entry]:
+    async def _without_decided(self, batch: list[Entry], lost: list[str]) -> list[Entry]:
         """Leave out duplicates that were decided before: a candidate that came again after the stream forgot its id.
 
-        An entry whose subject holds what is none cannot be written any more; it alone is lost.
+        An entry whose subject holds what is none goes to the `lost`.
         """
         left: list[Entry] = []
         for entry in batch:

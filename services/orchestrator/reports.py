@@ -12,13 +12,13 @@ import structlog
 
 from services.orchestrator import metrics
 from services.orchestrator.conductor import Conductor
-from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog
+from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog, Unwritten
 from services.orchestrator.decisions import Arrival
 from services.orchestrator.gate import Gate, Refused
 from services.orchestrator.prices import Prices
 from services.orchestrator.run import Outstanding, Run
 from shared import streams, subjects, traces
-from shared.bus import Bus, BusError, Entry, Stored, TooLarge
+from shared.bus import Bus, BusError, Entry, Stored
 from shared.messages import Candidate, Usage
 
 AT_ONCE = 200
@@ -187,8 +187,8 @@ class Reports:
     async def _write(self, entries: list[Entry]) -> None:
         try:
             await self._log.append(entries)
-        except TooLarge as error:
-            log.error("decision.too_large", error=str(error))
+        except Unwritten:
+            return  # the log says which; nobody else waits for it
 
 
 def _slices(messages: Sequence[Stored]) -> Iterable[Sequence[Stored]]:
