@@ -116,10 +116,6 @@ def spent(run: str, task: str) -> str:
     return f"attributes.spent.{token(run)}.{token(task)}"
 
 
-def spent_of_run(run: str) -> str:
-    return f"attributes.spent.{token(run)}.*"
-
-
 def finished(run: str) -> str:
     return f"attributes.finished.{token(run)}"
 

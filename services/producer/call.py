@@ -227,6 +227,7 @@ class Call:
             raise Blocked("the bus took no claim of the call") from None
         if not self.claimed:
             raise Lost
+        log.info("call.begun", task=self._task.id, run=self._task.run)
 
     async def _claims(self) -> bool:
         """Claim the call; whether it is ours, be it by an earlier claim whose answer was lost. Raises BusError."""

@@ -1,9 +1,12 @@
 """What can be seen of one run from outside, gathered from the bus, the files and the event streams."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Spent, Started, Usage
+from shared.messages import Accepted, Candidate, Duplicate, Finished, Issued, RunState, Spent, Started, Usage
+
+Entry = Started | Issued | Accepted | Duplicate | Spent | Finished
+"""What the log says of a run, what models settled aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Decided:
 
     sequence: int
     subject: str
-    message: Started | Accepted | Duplicate | Finished
+    message: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,17 @@ class Evidence:
 
     run: str
     candidates: Sequence[tuple[int, Candidate]] = ()
-    """With their sequences in their provider's stream of reports, in order."""
+    """With their sequences in their providers' streams of reports."""
     log: Sequence[Decided] = ()
     """In the order of RESULTS."""
-    usages: Sequence[Usage] = ()
-    spent: Sequence[Spent] = ()
-    """The tasks that are done with, as the log has them."""
+    reports: Mapping[tuple[str, int], Usage] = field(default_factory=dict)
+    """What producers reported of finished calls, by provider and sequence in its stream of reports."""
     state: RunState | None = None
     files: Files = field(default_factory=Files)
     clients: Sequence[Sequence[Frame]] = ()
     """What each client of the gateway received, over all its connections, since the last `reset`."""
     begun: Sequence[str] = ()
-    """Tasks that producers say they have begun, one entry each time."""
+    """Tasks of which producers say that they make the call, one entry each time."""
 
     @property
     def started(self) -> Started | None:
@@ -73,9 +75,24 @@ class Evidence:
         return [d.message for d in self.log if isinstance(d.message, Duplicate)]
 
     @property
-    def calls_repeated(self) -> int:
-        """Model calls begun once more for a task that had been begun."""
-        return len(self.begun) - len(set(self.begun))
+    def usages(self) -> list[Usage]:
+        return list(self.reports.values())
+
+    @property
+    def issued(self) -> dict[str, Issued]:
+        """By task: the calls that the orchestrator allowed."""
+        return {d.message.task.id: d.message for d in self.log if isinstance(d.message, Issued)}
+
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """By task: the calls that are done with."""
+        return {d.message.task: d.message for d in self.log if isinstance(d.message, Spent)}
+
+    @property
+    def calls_wasted(self) -> int:
+        """Model calls that were made once more for a task whose call had been made, or begun and never answered for."""
+        lost = sum(spent.outcome == "lost" for spent in self.spent.values())
+        return len(self.begun) - len(set(self.begun)) + lost
 
     @property
     def decisions(self) -> list[Accepted | Duplicate]:

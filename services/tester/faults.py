@@ -10,9 +10,6 @@ from services.tester.stack import Stack
 FREEZE_SECONDS = (1.0, 3.0)
 """How long a clock is stopped: the shortest and the longest."""
 
-SWIZZLE_SECONDS = 0.4
-"""The longest wait between two steps when several processes are stopped and let go in turn."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -22,7 +19,7 @@ class Fault:
     words: str
     make: Callable[[Stack, random.Random], Awaitable[None]]
     repeats: int = 0
-    """Model calls that it may cause to be made once more, at most."""
+    """Model calls that it may cause to be begun and lost, or made once more, at most."""
 
 
 def kills(kind: str) -> Callable[[Stack, random.Random], Awaitable[None]]:

@@ -1,8 +1,10 @@
 """What must hold of every run, whatever broke meanwhile: pure functions over the evidence.
 
-    I1  every stored candidate has exactly one decision: accepted, duplicate, or counted as late
+    I1  every candidate of a call that was issued, stored before the call was reported, has exactly one decision: accepted,
+        duplicate, or counted as late; and nothing else has one
     I2  no two accepted attributes share a key
-    I3  ordinals run 1, 2, 3 … without a gap, the digests chain, and stream, files and every client have the same list
+    I3  ordinals run 1, 2, 3 … without a gap, the digests chain, and stream, files and every client have the same list;
+        each call that was issued is accounted for once, as it was reported
     I4  every client sees ids that strictly increase
     I5  stopping a run stops what is accepted
     I6  after a fault the run goes on within seconds
@@ -23,7 +25,7 @@ import msgspec
 
 from services.tester.evidence import Evidence, Frame
 from shared import subjects
-from shared.messages import Accepted, Duplicate, Spent, next_digest
+from shared.messages import Accepted, Candidate, Duplicate, Finished, Spent, next_digest
 
 RECOVERY_SECONDS = 10.0
 """I6 for each fault; nineteen of twenty must be within `MOSTLY_SECONDS`."""
@@ -102,25 +104,33 @@ def _complete(evidence: Evidence) -> Iterator[Broken]:
 
 
 def _undecided(evidence: Evidence) -> list[str]:
-    """Ids of stored candidates without a decision, those aside that came when the list was full or their call was done with."""
+    """Ids of stored candidates without a decision that should have one.
+
+    Those aside that came when the list was full or the run was over, and those of calls that nobody had issued or that were
+    done with: what a producer sends that had stood still meanwhile, or that lies.
+    """
     decided = {d.candidate for d in evidence.decisions}
     last: dict[str, int] = {}
-    for d in evidence.decisions:
-        last[d.provider] = max(last.get(d.provider, 0), d.candidate_sequence)
-    spent = {s.task: s for s in evidence.spent}
-    missing = [
-        (sequence, c)
-        for sequence, c in evidence.candidates
-        if c.id not in decided and not _too_late(sequence, spent.get(c.task))
-    ]
+    for decision in evidence.decisions:
+        last[decision.provider] = max(last.get(decision.provider, 0), decision.candidate_sequence)
+    at_work = _at_work(evidence)
+    missing = [(sequence, c) for sequence, c in evidence.candidates if c.id not in decided and at_work(c, sequence)]
     if _may_leave_a_rest(evidence):
-        missing = [(sequence, c) for sequence, c in missing if sequence <= last.get(c.provider, 0)]
+        return [c.id for sequence, c in missing if sequence <= last.get(c.provider, 0)]
     return [c.id for _, c in missing]
 
 
-def _too_late(sequence: int, spent: Spent | None) -> bool:
-    """Whether a candidate came when its call was done with: reported, or given up with the producer that had it."""
-    return spent is not None and (spent.outcome in ("lost", "returned") or 0 < spent.report < sequence)
+def _at_work(evidence: Evidence) -> Callable[[Candidate | Accepted | Duplicate, int], bool]:
+    """Tells whether a candidate, or what it became, is of a call that was at work at its place in the stream of reports."""
+    issued, spent = evidence.issued, evidence.spent
+
+    def at_work(about: Candidate | Accepted | Duplicate, sequence: int) -> bool:
+        call, end = issued.get(about.task), spent.get(about.task)
+        if call is None or call.task.provider != about.provider:
+            return False
+        return end is None or sequence < end.report
+
+    return at_work
 
 
 def _may_leave_a_rest(evidence: Evidence) -> bool:
@@ -143,6 +153,11 @@ def _decided_once(evidence: Evidence) -> Iterator[Broken]:
         yield Broken("I1", f"{len(strangers)} decisions are about candidates that nobody published: {_some(strangers)}")
     if changed := [d.text for d in evidence.decisions if d.candidate in stored and stored[d.candidate].text != d.text]:
         yield Broken("I1", f"{len(changed)} decisions have another text than their candidate: {_some(changed)}")
+    at_work, unreported = _at_work(evidence), {task for task, spent in evidence.spent.items() if not spent.report}
+    # Of a call that nobody reported it is not known when it was given up.
+    unasked = [d.text for d in evidence.decisions if d.task not in unreported and not at_work(d, d.candidate_sequence)]
+    if unasked:
+        yield Broken("I1", f"{len(unasked)} decisions are about what no call at work had found: {_some(unasked)}")
     yield from _originals_exist(evidence)
 
 
@@ -216,11 +231,31 @@ def _counts_agree(evidence: Evidence) -> Iterator[Broken]:
     reported = len({u.task for u in evidence.usages})
     if reported != len(evidence.usages):
         yield Broken("I3", f"{len(evidence.usages) - reported} calls were reported twice")
-    given_up = sum(s.outcome == "lost" for s in evidence.spent)
-    if finished.calls > reported + given_up:
-        yield Broken("I3", f"the run counts {finished.calls} calls; {reported} were reported, {given_up} given up")
+    yield from _calls_agree(evidence, finished)
     if evidence.state is not None and (evidence.state.status, evidence.state.accepted) != (finished.status, finished.accepted):
         yield Broken("I3", f"the run's state ({evidence.state.status}, {evidence.state.accepted}) is not how it ended")
+
+
+def _calls_agree(evidence: Evidence, finished: Finished) -> Iterator[Broken]:
+    issued, spent = evidence.issued, evidence.spent
+    if forgotten := [task for task in issued if task not in spent]:
+        yield Broken("I3", f"{len(forgotten)} calls were issued and never accounted for: {_some(forgotten)}")
+    if unasked := [task for task in spent if task not in issued]:
+        yield Broken("I3", f"{len(unasked)} calls were accounted for and never issued: {_some(unasked)}")
+    made = sum(one.outcome != "returned" for one in spent.values())
+    if finished.calls != made:
+        yield Broken("I3", f"the run counts {finished.calls} calls; the log has {made}")
+    if wrong := [one.task for one in spent.values() if not _as_reported(one, evidence)]:
+        yield Broken("I3", f"{len(wrong)} calls are accounted for otherwise than they were reported: {_some(wrong)}")
+
+
+def _as_reported(spent: Spent, evidence: Evidence) -> bool:
+    if not spent.report:
+        return spent.outcome in ("lost", "returned")
+    usage = evidence.reports.get((spent.provider, spent.report))
+    if usage is None or usage.task != spent.task:
+        return False
+    return spent.outcome == "lost" or spent.tokens == usage.input_tokens + usage.output_tokens
 
 
 def _clients_agree(evidence: Evidence) -> Iterator[Broken]:
@@ -324,8 +359,8 @@ def stays_inside(root: Path, allowed: set[str]) -> list[Broken]:
 
 def pays_once(evidence: Evidence, in_flight: int) -> list[Broken]:
     """A fault costs at most the calls that were under way when it came."""
-    if evidence.calls_repeated > in_flight:
-        return [Broken("paid", f"{evidence.calls_repeated} calls were made again; {in_flight} were under way")]
+    if evidence.calls_wasted > in_flight:
+        return [Broken("paid", f"{evidence.calls_wasted} calls were made again or lost; {in_flight} were under way")]
     return []
 
 

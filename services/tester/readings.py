@@ -6,19 +6,20 @@ from typing import Any
 
 import msgspec
 
-from services.tester.evidence import Decided, Evidence, Files, Frame
+from services.tester.evidence import Decided, Entry, Evidence, Files, Frame
 from shared import streams, subjects
-from shared.bus import Bus, Stored, bucket_key, bucket_stream, decode
-from shared.messages import Accepted, Candidate, Duplicate, Finished, RunState, Spent, Started, Usage
-from shared.providers import PROVIDERS
+from shared.bus import Bus, Malformed, Stored, bucket_key, bucket_stream, decode
+from shared.messages import Accepted, Candidate, Duplicate, Finished, Issued, RunState, Spent, Started, Usage
 
 RESULTS = streams.RESULTS.name or ""
 RUNS = streams.RUNS.bucket
 
-KINDS: dict[str, type[Started | Accepted | Duplicate | Finished]] = {
+KINDS: dict[str, type[Entry]] = {
     "started": Started,
+    "issued": Issued,
     "accepted": Accepted,
     "duplicate": Duplicate,
+    "spent": Spent,
     "finished": Finished,
 }
 
@@ -37,16 +38,22 @@ class _Listed(msgspec.Struct):
 
 async def gather(bus: Bus, run: str, output: Path, clients: Sequence[Sequence[Frame]], logs: Iterable[Path]) -> Evidence:
     """Read all there is of a run. Raises BusError, and Malformed for a message of the run that nobody could read."""
+    candidates: list[tuple[int, Candidate]] = []
+    reports: dict[tuple[str, int], Usage] = {}
+    for provider in streams.REPORTS:
+        async for batch in bus.history(
+            streams.reports(provider), [subjects.candidates_of_run(run), subjects.usage_of_run(run)]
+        ):
+            for stored in batch:
+                if stored.subject == subjects.usage(run, provider):
+                    reports[provider, stored.sequence] = decode(Usage, stored.data)
+                else:
+                    candidates.append((stored.sequence, decode(Candidate, stored.data)))
     return Evidence(
         run=run,
-        candidates=[
-            (stored.sequence, decode(Candidate, stored.data)) for stored in await _reports(bus, subjects.candidates_of_run(run))
-        ],
+        candidates=candidates,
         log=await log_of(bus, run),
-        usages=[decode(Usage, stored.data) for stored in await _reports(bus, subjects.usage_of_run(run))],
-        spent=[
-            decode(Spent, stored.data) async for batch in bus.history(RESULTS, [subjects.spent_of_run(run)]) for stored in batch
-        ],
+        reports=reports,
         state=await state_of(bus, run),
         files=files_of(output, run),
         clients=clients,
@@ -54,25 +61,21 @@ async def gather(bus: Bus, run: str, output: Path, clients: Sequence[Sequence[Fr
     )
 
 
-async def _reports(bus: Bus, subject: str) -> list[Stored]:
-    """What the producers of all providers reported on a subject."""
-    return [
-        stored
-        for provider in PROVIDERS
-        async for batch in bus.history(streams.reports(provider), [subject])
-        for stored in batch
-    ]
-
-
 async def log_of(bus: Bus, run: str) -> list[Decided]:
-    """The run's entries in RESULTS, what models settled aside."""
+    """The run's entries in RESULTS, what models settled aside, and what is no entry."""
     found: list[Decided] = []
     async for batch in bus.history(RESULTS, subjects.decisions_of_run(run)):
-        for stored in batch:
-            kind, _ = subjects.decision(stored.subject)
-            if kind in KINDS:
-                found.append(Decided(stored.sequence, stored.subject, decode(KINDS[kind], stored.data)))
+        found += [Decided(stored.sequence, stored.subject, entry) for stored in batch if (entry := _entry(stored, run))]
     return found
+
+
+def _entry(stored: Stored, run: str) -> Entry | None:
+    kind, _ = subjects.decision(stored.subject)
+    try:
+        entry = decode(KINDS[kind], stored.data) if kind in KINDS else None
+    except Malformed:  # the server's answer to somebody, which had it stored here
+        return None
+    return entry if entry and entry.run == run else None
 
 
 async def state_of(bus: Bus, run: str) -> RunState | None:
@@ -119,9 +122,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def begun(path: Path, run: str) -> Iterator[str]:
-    """The tasks of a run that a producer's log says were begun, one each time."""
+    """The tasks of a run whose call a producer's log says that it makes, one each time."""
     for line in _lines(path):
-        if line.get("event") == "task.taken" and line.get("run") == run:
+        if line.get("event") == "call.begun" and line.get("run") == run:
             yield str(line["task"])
 
 

@@ -208,7 +208,7 @@ async def process_faults(stage: Stage) -> None:
             trial.broken += invariants.pays_once(evidence, fault.repeats)
         trial.broken += invariants.survives(stage.stack.ended(), stage.stack.killed)
         facts = [f"recovery {'-' if trial.recovery is None else f'{trial.recovery:.2f} s'}", f"{trial.candidates} candidates"]
-        facts += [f"{trial.lost} lost", f"{trial.doubled} doubled", f"{trial.repeated} calls repeated"]
+        facts += [f"{trial.lost} lost", f"{trial.doubled} doubled", f"{trial.wasted} calls wasted"]
         stage.report.add(Result(f"faults: {fault.name}", time.monotonic() - since, facts, trial.broken))
         if trial.recovery is not None:
             times.append(trial.recovery)

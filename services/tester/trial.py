@@ -38,8 +38,8 @@ class Trial:
     accepted: int = 0
     lost: int = 0
     doubled: int = 0
-    repeated: int = 0
-    """Model calls that were made once more."""
+    wasted: int = 0
+    """Model calls that were made once more, or begun and lost."""
     broken: list[Broken] = field(default_factory=list)
 
 
@@ -81,7 +81,7 @@ def judge(found: Trial, evidence: Evidence, key_of: Callable[[str], str] | None 
     """Write down what the evidence says."""
     found.candidates, found.accepted = len(evidence.candidates), len(evidence.accepted)
     found.lost, found.doubled = invariants.lost(evidence), invariants.doubled(evidence)
-    found.repeated = evidence.calls_repeated
+    found.wasted = evidence.calls_wasted
     found.broken += invariants.check(evidence, key_of)
 
 

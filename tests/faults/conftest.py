@@ -18,7 +18,7 @@ BUILD = Path(__file__).parents[2] / "build"
 
 PROPERTY = "fault"
 
-HEADER = ("fault", "seeds", "recovery s", "candidates", "lost", "doubled", "calls repeated")
+HEADER = ("fault", "seeds", "recovery s", "candidates", "lost", "doubled", "calls wasted")
 
 rows: list[dict[str, Any]] = []
 
@@ -89,7 +89,7 @@ def _table(found: list[dict[str, Any]]) -> list[str]:
 def _line(name: str, trials: list[dict[str, Any]]) -> tuple[str, ...]:
     times = _recoveries(trials)
     recovery = f"{min(times):.2f} to {max(times):.2f}" if times else "-"
-    sums = [str(sum(trial[column] for trial in trials)) for column in ("candidates", "lost", "doubled", "repeated")]
+    sums = [str(sum(trial[column] for trial in trials)) for column in ("candidates", "lost", "doubled", "wasted")]
     return (name, str(len(trials)), recovery, *sums)
 
 
