@@ -164,6 +164,47 @@ async def test_what_is_no_entry_cuts_no_run_and_keeps_none_from_its_end(bus: Bus
     await assert_agrees_with_the_bus(recorded.output / "paris-attractions-open", bus, recorded.open)
 
 
+async def test_calls_are_copied_compared_and_written_anew(bus: Bus, tmp_path: Path) -> None:
+    recorded = Recorded(bus, tmp_path / "output")
+    recorded.open = RunLog(run="open").issue("t1", "t2").accept("Louvre", "Seine").spend("t1").issue("t3").spend("t3", "t2")
+    recorded.done = RunLog(run="done").issue("t1").accept("Orsay").spend("t1").finish()
+    await publish(bus, recorded.done.entries)
+    await publish(bus, recorded.open.entries)
+    async with recording(bus, recorded.output):
+        await eventually(
+            lambda: (
+                sum(map(lines, recorded.output.glob(".log-*.jsonl"))) == len(recorded.done.entries + recorded.open.entries) + 1
+            )
+        )
+    recorded.log = await whole_log(bus)
+    assert await recorded.repaired() == []
+    await bus.client.jetstream().delete_stream(RESULTS)
+
+    assert (await recorded.repaired())[-1] == f"The log was written anew from the second copy: {len(recorded.log)} entries."
+    await recorded.assert_whole()
+
+
+async def test_a_run_that_is_cut_forgets_no_call_that_may_be_paid(bus: Bus, tmp_path: Path) -> None:
+    """What was found after the hole is decided again, out of reports that are read again; so are the calls done with since."""
+    recorded = Recorded(bus, tmp_path / "output")
+    log = (
+        RunLog(run="open").issue("t1").accept("Louvre").spend("t1").issue("t2").accept("Seine", "Orsay").spend("t2").issue("t3")
+    )
+    await publish(bus, log.entries)
+    async with recording(bus, recorded.output):
+        await eventually(lambda: sum(map(lines, recorded.output.glob(".log-*.jsonl"))) == len(log.entries) + 1)
+    (copy,) = recorded.output.glob(".log-*.jsonl")
+    copy.write_bytes(copy.read_bytes().replace(b"Seine", b"Seiny"))
+    await bus.client.jetstream().delete_stream(RESULTS)
+    await recorded.repaired()
+
+    kept = [stored.subject.split(".")[1:] for stored in await whole_log(bus)]
+    found = [["issued", "open", "t1"], ["issued", "open", "t2"], ["issued", "open", "t3"]]
+    assert [entry for entry in kept if entry[0] == "issued"] == found
+    assert [entry for entry in kept if entry[0] == "spent"] == [["spent", "open", "t1"]]
+    assert sum(entry[0] == "accepted" for entry in kept) == 1
+
+
 async def test_the_log_of_another_store_is_not_mixed_in(recorded: Recorded, tmp_path: Path) -> None:
     """An empty NATS beside the files of an earlier one is no damage."""
     other = NatsServer(tmp_path / "other")

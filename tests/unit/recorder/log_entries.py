@@ -6,7 +6,20 @@ import msgspec
 
 from shared import subjects
 from shared.bus import Entry, Stored, encode
-from shared.messages import Accepted, Duplicate, FacetCounts, Finished, Message, ProviderCounts, RunSpec, Started, next_digest
+from shared.messages import (
+    Accepted,
+    Duplicate,
+    FacetCounts,
+    Finished,
+    Issued,
+    Message,
+    ProviderCounts,
+    RunSpec,
+    Spent,
+    Started,
+    Task,
+    next_digest,
+)
 
 
 class RunLog:
@@ -73,6 +86,20 @@ class RunLog:
                 at="2026-11-24T10:32:37.000+00:00",
             )
             self._add(subjects.duplicate(self.run, candidate), duplicate)
+        return self
+
+    def issue(self, *tasks: str) -> "RunLog":
+        """Add calls that may be made."""
+        for number, name in enumerate(tasks):
+            task = Task(id=name, run=self.run, provider="random", topic=self.spec.topic, ordinal=number)
+            self._add(subjects.issued(self.run, name), Issued(run=self.run, task=task))
+        return self
+
+    def spend(self, *tasks: str) -> "RunLog":
+        """Add that calls are done with."""
+        for task in tasks:
+            spent = Spent(run=self.run, task=task, outcome="ok", provider="random", model="zipf-1", cost=5)
+            self._add(subjects.spent(self.run, task), spent)
         return self
 
     def finish(self, **changes: Any) -> "RunLog":
