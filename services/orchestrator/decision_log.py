@@ -182,9 +182,7 @@ class DecisionLog:
             if found is None:
                 left.append(entry)
             elif not log_entries.is_entry(found):
-                log.error(
-                    "log.subject_taken", subject=entry.subject, hint="its entry is lost: producers need keys of their own"
-                )
+                lost.append(entry.subject)
             elif not isinstance(entry.message, Duplicate):
                 raise LogConflict(f"{entry.subject} is in the log already")
         return left

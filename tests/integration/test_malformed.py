@@ -111,6 +111,9 @@ class Log:
     async def append(self, entries: Sequence[Entry]) -> None:
         self.entries += entries
 
+    async def is_ours(self) -> bool:
+        return False  # nothing is taken off a stream
+
 
 async def decide(data: Sequence[bytes], dedupe: str = "exact") -> tuple[Run, Reports, OneBatch, list[Entry]]:
     """Have the orchestrator read and decide these; it has issued every task that they name in good order."""

@@ -18,7 +18,7 @@ from tests.conftest import eventually
 from tests.faults.field import Field, shipped
 from tests.integration.malformed import RUN, candidate, messages, task, usage
 
-TOLD = ("candidate.refused", "task.malformed", "usage.malformed", "bus.malformed", "entry.malformed", "run.unreadable")
+TOLD = ("report.refused", "task.malformed", "bus.malformed", "entry.malformed", "run.unreadable")
 """What services log of a message that they drop."""
 
 MANY = [pytest.param(500, id="some"), pytest.param(5_000, id="many", marks=pytest.mark.faults)]
@@ -131,8 +131,8 @@ async def test_nobody_breaks_and_nothing_comes_back_for_ever(tmp_path: Path, cou
         await eventually(all_acknowledged, 30)
         assert not any(field.ended().values()), "a process ended"
         found = complaints(field)
-        assert {"candidate.refused", "task.malformed", "usage.malformed", "bus.malformed"} <= set(found)
-        assert sum(found.values()) > sent / 2, f"{found} of {sent}"
+        assert {"report.refused", "task.malformed", "bus.malformed"} <= set(found)
+        assert found["report.refused"] < 10 < found["task.malformed"] < sent  # a flood of reports does not fill the log
         await asyncio.gather(first.close(), second.close())
 
 

@@ -84,13 +84,17 @@ async def test_a_rate_limit_pauses_every_producer_of_the_key_and_no_other(
     assert len(one.key.mark) == 8
 
 
-async def test_a_task_whose_deadline_is_before_the_end_of_a_pause_is_given_back_and_done_later(
+async def test_a_call_whose_deadline_is_before_the_end_of_a_pause_is_said_to_be_not_made_and_the_next_is_made_later(
     bus: Bus, server: VendorServer
 ) -> None:
+    """The orchestrator takes such a call as returned: nothing is charged, and it asks once more."""
     server.anthropic.next(Fault.RATE_LIMITED_SECONDS, seconds=2)
     async with producing(bus, server.anthropic):
         await give(bus, a_task("anthropic", deadline_seconds=1.5))
         (usage,) = await reported(bus, "anthropic")
+        assert (usage.outcome, usage.error_kind, usage.input_tokens) == ("cancelled", "rate_limit", 0)
+        await give(bus, a_task("anthropic", 1, deadline_seconds=5))
+        _, usage = await reported(bus, "anthropic", 2)
     refused, answered = server.ledger.of("anthropic")
     assert answered.started - refused.started >= 2
     assert (usage.outcome, usage.attempts, usage.candidates) == ("ok", 1, COUNT)

@@ -13,7 +13,7 @@ from services.producer.adapters.contract import Patience
 from shared.bus import Bus, connect
 from shared.messages import Usage
 from tests.conftest import NatsServer
-from tests.integration.vendor_producer import COUNT, PATIENT, a_task, give, producing, reported, texts
+from tests.integration.vendor_producer import COUNT, MODELS, PATIENT, a_task, give, producing, reported, texts
 from tests.vendors.answers import WORLD
 from tests.vendors.faults import Fault
 from tests.vendors.ledger import Entry
@@ -102,7 +102,9 @@ async def staged(folder: Path, patience: Patience) -> AsyncIterator[Stage]:
     await bus.provision()
     async with vendors(seed=7) as server, AsyncExitStack() as producers:
         for vendor in server.all:
-            await producers.enter_async_context(producing(bus, vendor, patience=patience))
+            # Each fault has a model of its own, which has no past.
+            models = (MODELS[vendor.wire.provider], *(row.fault.value for row in (*TABLE, *HANGS)))
+            await producers.enter_async_context(producing(bus, vendor, patience=patience, models=models))
         yield Stage(bus, server)
     await bus.close()
     nats.kill()

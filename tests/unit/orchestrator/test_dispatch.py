@@ -42,7 +42,9 @@ async def test_a_provider_that_is_just_being_started_is_waited_for() -> None:
     dispatch = await dispatch_of(PRICED, spent=1, seconds=1, providers=("openai", "anthropic"), max_usd=1)
 
     assert dispatch.over() is None
-    assert dispatch.waits_for() == "waiting for a producer of anthropic: none is running"
+    assert dispatch.waits_for().startswith(
+        "waiting for a producer of anthropic: none is running. It goes on by itself, and spends"
+    )
 
 
 async def test_a_provider_whose_producer_is_started_again_keeps_its_price() -> None:
@@ -50,7 +52,7 @@ async def test_a_provider_whose_producer_is_started_again_keeps_its_price() -> N
     dispatch = await dispatch_of(PRICED, FREE, gone, spent=1, providers=("openai", "local"), max_usd=1)
 
     assert dispatch.over() is None
-    assert dispatch.waits_for() == "waiting for a producer of local: none is running"
+    assert dispatch.waits_for().startswith("waiting for a producer of local: none is running. It goes on by itself, and spends")
 
 
 async def test_dollars_that_are_left_do_not_end_it() -> None:
@@ -64,7 +66,7 @@ async def test_a_free_provider_is_waited_for_when_the_dollars_are_spent() -> Non
     dispatch = await dispatch_of(PRICED, spent=1, providers=("openai", "local"), max_usd=1)
 
     assert dispatch.over() is None
-    assert dispatch.waits_for() == "waiting for a producer of local: none is running"
+    assert dispatch.waits_for().startswith("waiting for a producer of local: none is running. It goes on by itself, and spends")
 
 
 async def test_a_free_provider_whose_rate_is_limited_is_named_alone() -> None:
@@ -79,7 +81,9 @@ async def test_a_run_of_absent_providers_waits_for_them() -> None:
     dispatch = await dispatch_of(providers=("openai", "anthropic"), max_usd=1)
 
     assert dispatch.over() is None
-    assert dispatch.waits_for() == "waiting for a producer of openai or anthropic: none is running"
+    assert dispatch.waits_for().startswith(
+        "waiting for a producer of openai or anthropic: none is running. It goes on by itself, and spends"
+    )
 
 
 async def test_spent_tokens_end_the_run_whoever_is_missing() -> None:
