@@ -38,6 +38,7 @@ def orchestrator(
     max_usd: float | None = None,
     max_tokens: int | None = None,
     max_calls: int | None = None,
+    max_wait: float = 300,
     dedupe: Literal["exact", "fuzzy", "semantic"] = "semantic",
     routing_strategy: Literal["backoff", "roundrobin", "priority", "weighted"] | None = None,
     routing_config: str | None = None,
@@ -79,6 +80,8 @@ def orchestrator(
         Stop before this many tokens are used, input and output.
     max_calls
         Stop after this many model calls in all.
+    max_wait
+        Fail after waiting this many seconds for a provider that nobody offers.
     dedupe
         How far duplicates are looked for: exact (equal but for case, accents, articles, plurals), fuzzy (and rules and slips of
         the pen), semantic (and synonyms and meaning).
@@ -124,6 +127,7 @@ def orchestrator(
         max_usd=max_usd,
         max_tokens=max_tokens,
         max_calls=max_calls,
+        max_wait=max_wait,
         dedupe=dedupe,
         routing_strategy=routing_strategy or variables.get("ROUTING_STRATEGY", ""),
         routing_config=routing_config or variables.get("ROUTING_CONFIG", ""),

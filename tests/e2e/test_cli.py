@@ -1,6 +1,7 @@
 """The command line as a user types it: real processes, a real bus, real files."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -317,6 +318,23 @@ async def test_providers_that_nobody_offers_are_refused_on_a_joined_nats(cli: Co
     assert len(errors.splitlines()) == 1
 
 
+async def test_a_run_whose_provider_goes_away_is_not_waited_for_for_ever(cli: CommandLine) -> None:
+    """Its one producer is held from its first call on; the stack takes it for there no more, and starts no other."""
+    flags = ("--topic", "x", "--provider", "random", "--producers", "1", "--max-wait", "2", "--output", "list", "--json")
+    await cli.start(*flags, RANDOM_LATENCY_SECONDS="1")
+    await eventually(lambda: (cli.folder / "list/output.txt").is_file() and (cli.folder / "list/output.txt").read_text(), 30)
+    (producer,) = cli.producers()
+    producer.suspend()
+    try:
+        code, output, errors = await cli.end(100)
+    finally:
+        with contextlib.suppress(psutil.Error):  # it was ended with the stack
+            producer.resume()
+    assert code == 1, errors
+    assert "waits for a provider" in errors
+    assert "no producer came within 2 s" in json.loads(output.splitlines()[-1])["reason"]
+
+
 async def test_a_provider_whose_key_is_elsewhere_is_found_on_a_joined_nats(cli: CommandLine, nats_url: str) -> None:
     """Its producer is there, the key is not here: the run is asked for, and stopped."""
     bus = await connect(nats_url, "test")
@@ -418,6 +436,7 @@ async def test_a_topic_never_leads_out_of_the_output_folder(cli: CommandLine) ->
         (["--topic", "x", "--provider", "random", "--iterations", "-1"], "--iterations"),
         (["--topic", "x", "--provider", "random", "--producers", "0"], "--producers"),
         (["--topic", "x", "--provider", "openai"], "OPENAI_API_KEY"),
+        (["--topic", "x", "--provider", "random", "--max-wait", "0"], "--max-wait"),
     ],
 )
 async def test_wrong_flags_are_told_in_one_line(cli: CommandLine, flags: list[str], complaint: str) -> None:

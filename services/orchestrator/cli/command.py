@@ -36,6 +36,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     max_usd: float | None
     max_tokens: int | None
     max_calls: int | None
+    max_wait: float
     dedupe: str
     routing_strategy: str
     routing_config: str
@@ -129,7 +130,7 @@ def _check_prices(spec: RunSpec, routes: list[Route], prices: Prices) -> None:
 
 def specify(wish: Wish, names: tuple[str, ...]) -> RunSpec:
     """The run that the flags mean. Raises ValueError with the flag's name and what is wrong with it."""
-    fields: dict[str, Any] = {f: getattr(wish, f) for f in RunSpec.__struct_fields__ if f in Wish.__struct_fields__}
+    fields: dict[str, Any] = {f: getattr(wish, f) for f in RunSpec.__struct_fields__ if f != "providers"}
     try:
         return msgspec.convert({**fields, "providers": names}, RunSpec)
     except msgspec.ValidationError as error:
