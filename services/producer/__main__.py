@@ -13,7 +13,7 @@ from services.producer.loop import Loop
 from services.producer.producer import Producer
 from services.producer.settings import ProducerSettings
 from services.producer.slots import Slots
-from shared import traces
+from shared import nkey, traces
 from shared.providers import KEYLESS, PROVIDERS, base_url_of, key_of, models_of, problem_of, resolve
 from shared.service import environment, load, run, service
 
@@ -46,8 +46,13 @@ def producer(*, provider: str = "env", model: str = "", log_level: str | None = 
     name = one_provider(provider, variables)
     models = models_of(name, {f"{name.upper()}_MODEL": model} if model else variables)
     adapter = build(name, variables, models)
-    mark = fingerprint(key_of(name, variables) or base_url_of(name, variables))
+    mark = fingerprint(key_of(name, variables) or base_url_of(name, variables), _stack(settings))
     run(lambda: work(settings, name, models, adapter, mark))
+
+
+def _stack(settings: ProducerSettings) -> str:
+    """What all producers of a stack share and no other stack has: the orchestrator's public key."""
+    return nkey.read_public(settings.orchestrator_key).hex() if settings.orchestrator_key else ""
 
 
 def one_provider(choice: str, variables: Mapping[str, str]) -> str:

@@ -13,13 +13,21 @@ from shared.outside_text import as_line
 SALT = "chorus key\n"
 """So that a fingerprint is found in no table of hashes of keys."""
 
+WORK = {"n": 2**14, "r": 8, "p": 1}
+"""Of scrypt (RFC 7914): 50 ms and 16 MB a guess, once at each start."""
+
 SILENT_SECONDS = 4.0
 """A producer not heard of for this long no longer takes its part of the limits: three announcements missed."""
 
 
-def fingerprint(key: str) -> str:
-    """What the bus is told of a key: enough to know it again, and far too little to guess it."""
-    return hashlib.sha256((SALT + key).encode()).hexdigest()[:8] if key else ""
+def fingerprint(key: str, stack: str = "") -> str:
+    """What the bus is told of a key, or of an address that needs none: enough to know it again.
+
+    It is another one in each `stack`, a text that all its producers share, and each guess of the key takes its time.
+    """
+    if not key:
+        return ""
+    return hashlib.scrypt(key.encode(), salt=(SALT + stack).encode(), dklen=16, **WORK).hex()
 
 
 MOST_SHARERS = 99

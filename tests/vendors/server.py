@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import uvicorn
@@ -171,6 +172,7 @@ class Asked:
             call = self._vendor.wire.read(request)
             entry.model, entry.prompt, entry.streams = call.model, call.prompt, call.streams
             what = self._fault(entry, call)
+            call = replace(call, model=self._vendor.calls_itself or call.model)
             said = None if entry.fault is Fault.HTML else self._say(entry, call, what)
             script = respond(self._vendor.wire, call, said, what, self._vendor.pieces) if said else page()
         except Refused as refused:

@@ -29,6 +29,8 @@ class Vendor:
         """Attributes an answer; None gives as many as the prompt asks for."""
         self.obedient = False
         """Whether answers leave out what the prompt names, as it does in an avoid list."""
+        self.calls_itself = ""
+        """The model's name in answers; empty: as it was asked for."""
         self.pieces = 5
         """Into which an answer is cut."""
         self.delay = 0.0

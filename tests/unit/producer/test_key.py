@@ -5,11 +5,12 @@ import hashlib
 from services.producer.key import fingerprint
 
 
-def test_a_fingerprint_is_short_stable_and_no_plain_hash() -> None:
+def test_a_fingerprint_is_stable_another_in_each_stack_and_no_plain_hash() -> None:
     key = "sk-0123456789abcdef"
     mark = fingerprint(key)
     assert mark == fingerprint(key) != fingerprint(key + "x")
-    assert len(mark) == 8
+    assert mark != fingerprint(key, "another stack")
+    assert len(mark) == 32
     assert not hashlib.sha256(key.encode()).hexdigest().startswith(mark)
 
 
