@@ -15,9 +15,14 @@ import structlog
 
 from shared import streams
 from shared.bus import Bus, connect
+from tests.integration.trust import attempts
 
 START_SECONDS = 20
 """Until a server must answer: it takes 0.1 s on an idle machine, and tests share theirs."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(attempts)  # here, since the process that runs the workers reads this file alone
 
 
 class NatsServer:
