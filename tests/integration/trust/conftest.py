@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.integration.trust.stage import Producers, Stage, joined
+from tests.integration.trust.stage import Insider, Producers, Stage, joined
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
@@ -13,8 +13,18 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         yield set_up
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+# Who leaves while he waits for a task takes the next one along, until it is handed out again: so these stay.
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def vendor(stage: Stage) -> AsyncIterator[Producers]:
     """Honest producers, at work."""
     async with joined(Producers(stage.honest)) as at_work:
+        yield at_work
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def insider(stage: Stage) -> AsyncIterator[Insider]:
+    """Hostile producers that are given tasks; a test says what they make of them."""
+    async with joined(Insider(stage.hostile)) as at_work:
         yield at_work
