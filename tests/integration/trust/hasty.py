@@ -6,7 +6,7 @@ from services.orchestrator.__main__ import main
 DEADLINE_SECONDS = 120
 """Of a task, by default."""
 
-conductor.WRITE_OFF_SECONDS = 4.0 - DEADLINE_SECONDS
+conductor.WRITE_OFF_SECONDS = 2.5 - DEADLINE_SECONDS
 conductor.LAST_CALLS_SECONDS = 1.0
 dispatch.RETURNED_SECONDS = 0.05
 

@@ -125,7 +125,7 @@ class Producers:
     async def do(self, delivery: Delivery, task: Task) -> None:
         """One call from claim to acknowledgement."""
         claim = Begun(run=task.run, task=task.id, provider=self.provider, producer="p")
-        if not await self.bus.claim(subjects.begun(task.run, self.provider), claim, claim_id(task.id)):
+        if not await self.bus.claim(subjects.begun(task.run, self.provider, task.id), claim, claim_id(task.id)):
             await self.report(task, "failed", error_kind="lost", error="another producer began this call and fell silent")
             await delivery.done()
             return

@@ -98,7 +98,7 @@ async def test_the_subjects_of_another_provider_are_closed(stage: Stage, vendor:
             claim = encode(Begun(run=run, task=f"{run}-{n}", provider=HONEST, producer="p"))
             await shout(stage.hostile, subjects.usage(run, HONEST), usage(run, n, HONEST, gives_up=True, outcome="failed"))
             await shout(stage.hostile, subjects.candidate(run, HONEST), candidate(run, n, "Junk", HONEST))
-            await shout(stage.hostile, subjects.begun(run, HONEST), claim, claim_id(f"{run}-{n}"))
+            await shout(stage.hostile, subjects.begun(run, HONEST, f"{run}-{n}"), claim, claim_id(f"{run}-{n}"))
             await shout(stage.hostile, f"control.pause.{HONEST}", b"{}")
 
     assert (await attacked(stage, vendor, "closed", attack)).calls == CALLS
@@ -113,7 +113,7 @@ async def test_ids_that_another_provider_will_need_are_free_for_it(stage: Stage,
         for text in (f"place a{n}b0", f"place a{n}b1"):
             await shout(stage.hostile, subjects.candidate(run, HOSTILE), b"{}", candidate_id(task, text))
         await shout(stage.hostile, subjects.usage(run, HOSTILE), b"{}", task)
-        await shout(stage.hostile, subjects.begun(run, HOSTILE), b"{}", claim_id(task))
+        await shout(stage.hostile, subjects.begun(run, HOSTILE, task), b"{}", claim_id(task))
     await stage.hostile.client.flush()
 
     async def attack(_: str) -> None:
@@ -166,8 +166,8 @@ async def test_bytes_that_are_no_message_are_passed_over(stage: Stage, vendor: P
 
     async def attack(run: str) -> None:
         for data in NOT_JSON:
-            for subject in (subjects.usage, subjects.candidate, subjects.begun):
-                await shout(stage.hostile, subject(run, HOSTILE), data)
+            for subject in (subjects.usage(run, HOSTILE), subjects.candidate(run, HOSTILE), subjects.begun(run, HOSTILE, "t")):
+                await shout(stage.hostile, subject, data)
 
     await attacked(stage, vendor, "bytes", attack)
 
