@@ -254,6 +254,10 @@ class Stage:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll() if self._process is not None else None
+
     async def exited(self, seconds: float = 30) -> None:
         """Wait until the orchestrator has ended by itself."""
         await eventually(lambda: not self.alive, seconds)
