@@ -13,11 +13,16 @@ BUILD = Path(__file__).parents[3] / "build"
 
 PROPERTY = "attempts"
 
+TOLD = "told"
+
 HEADER = ("what must hold", "what was tried", "attempts", "held")
 
 Tried = Callable[[str, str, int], None]
 
 rows: list[tuple[str, str, int, bool]] = []
+
+lines: list[str] = []
+"""Told beside the table."""
 
 _failed: set[str] = set()
 
@@ -32,28 +37,43 @@ def tried(request: pytest.FixtureRequest) -> Tried:
     return enter
 
 
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Have a line printed when all tests have run."""
+
+    def tell(line: str) -> None:
+        request.node.user_properties.append((TOLD, f"{request.node.name}: {line}"))
+
+    return tell
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Collect the rows, from whichever process they come."""
     if report.failed:
         _failed.add(report.nodeid)
     if report.when == "teardown":
         found: list[Any] = [entry for name, entry in report.user_properties if name == PROPERTY]
+        lines.extend(str(line) for name, line in report.user_properties if name == TOLD)
         rows.extend((must, what, int(number), report.nodeid not in _failed) for must, what, number in found)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table."""
-    if rows and not hasattr(session.config, "workerinput"):
+    if (rows or lines) and not hasattr(session.config, "workerinput"):
         BUILD.mkdir(exist_ok=True)
-        (BUILD / "trust.md").write_text("\n".join(table(rows)) + "\n")
+        (BUILD / "trust.md").write_text("\n".join(_all()) + "\n")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
-    if rows:
+    if rows or lines:
         terminalreporter.section("nobody on the bus is believed")
-        for line in table(rows):
+        for line in _all():
             terminalreporter.write_line(line)
+
+
+def _all() -> list[str]:
+    return [*(table(rows) if rows else ()), *lines]
 
 
 def table(found: list[tuple[str, str, int, bool]]) -> list[str]:
