@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status logs keys run test test-containers bench bench-yield lint lock clean
-.PHONY: faults soak compose-up compose-down cluster-up cluster-down
+.PHONY: faults fuzz-bus soak compose-up compose-down cluster-up cluster-down
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 LOCKS := deploy/requirements
@@ -70,9 +70,15 @@ test: .venv/installed-dev ## Run all tests
 FAULTS = $(BIN)/python -m pytest tests/faults tests/integration/test_malformed.py tests/integration/test_malformed_live.py \
 	-m faults --numprocesses 2 --dist loadfile
 SOAK_SECONDS ?= 3600
+FUZZ_MESSAGES ?= 200000
+FUZZ_RATE ?= 2500
+export FUZZ_MESSAGES FUZZ_RATE
 
 faults: .venv/installed-dev ## Break processes, network, disk and messages in the middle of runs; the table goes to build/faults.md
 	@$(FAULTS) $(ARGS)
+
+fuzz-bus: .venv/installed-dev ## Flood the bus with lies beside a run: make fuzz-bus FUZZ_MESSAGES=1000000
+	@$(BIN)/python -m pytest tests/faults/fuzz_bus -m faults $(ARGS)
 
 soak: .venv/installed-dev ## The same with new seeds for an hour: make soak SOAK_SECONDS=600
 	@end=$$(($$(date +%s) + $(SOAK_SECONDS))); seed=$$(date +%s); \

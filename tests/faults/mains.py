@@ -29,7 +29,9 @@ POINTS = (
     "before_commit",  # decided in memory, nothing written
     "mid_batch",  # all of a batch sent but its last message, which commits it
     "after_commit",  # decisions stored, the place not moved yet
+    "after_issued",  # the log says that a call may be made, the queue does not
     "after_task",  # a task is in the queue, not yet counted
+    "after_spent",  # the log says what a call cost, nothing else does
     "before_finished",  # everything decided, the run's end not written
     "after_finished",  # the end written, the state not saved
 )
@@ -97,7 +99,7 @@ def _at_commit(point: Point) -> None:
 
     def concerns(entries: Any) -> bool:
         kinds = {entry.subject.split(".")[1] for entry in entries}
-        return "finished" in kinds if what == "finished" else bool(kinds & {"accepted", "duplicate"})
+        return bool(kinds & ({what} if what in ("finished", "issued", "spent") else {"accepted", "duplicate"}))
 
     def around(commit: Any) -> Any:
         async def committing(self: Bus, entries: Any, *more: Any, **named: Any) -> Any:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 AT_THE_SERVER = ("mid_batch", "before_commit", "after_commit", "after_task", "before_finished")
 """Points at which the server is killed instead."""
 
-MOST = {"taken_over": 1, "before_finished": 1, "after_finished": 1, "after_task": 4}
+MOST = {"taken_over": 1, "before_finished": 1, "after_finished": 1, "after_task": 4, "after_issued": 4, "after_spent": 4}
 """How often a run still comes to a point after the fault, at least; to the others it comes at least twenty times."""
 
 
