@@ -2,7 +2,8 @@
 
     EXIT_AT=before_report EXIT_AFTER=2 python -m tests.faults.dying_producer --provider random
 
-The vendor has answered at "before_report", and nobody tells what that cost; at "after_claim" nobody can know whether it was asked.
+The vendor has answered at "before_report", and nobody tells what that cost; at "after_claim" nobody can know whether it was
+asked.
 """
 
 import os

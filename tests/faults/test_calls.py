@@ -50,7 +50,7 @@ async def test_a_producer_ends_at(field: Field, ledger: Callable[[Trial], None],
         await field.restart("producer-1", DYING, {"EXIT_AT": point, "EXIT_AFTER": str(chance.randint(1, 2))})
         await eventually(lambda: EXIT_CODE in producer.codes[before:], 30)
 
-    ledger(await field.trial(f"producer-{point}", seed, make, repeats=1))
+    ledger(await field.trial(f"producer-{point}", seed, make, repeats=2))  # one is killed to be replaced
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -64,7 +64,7 @@ async def test_a_call_is_claimed_by_who_then_is_silent(field: Field, ledger: Cal
         claim = Begun(run=task.run, task=task.id, provider="random", producer="silent")
         assert await field.bus.claim(subjects.begun(task.run, "random", task.id), claim, claim_id(task.id))
 
-    ledger(await field.trial("claimed-and-silent", seed, make))
+    ledger(await field.trial("claimed-and-silent", seed, make, repeats=1))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

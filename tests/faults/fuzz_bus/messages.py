@@ -81,8 +81,7 @@ class Liar:
 
     def _attribute(self, provider: str, text: str) -> dict[str, Any]:
         about = self._about()
-        id = candidate_id(about["task"], text)
-        return about | {"id": id, "ordinal": 0, "text": text, "provider": provider, "model": "a"}
+        return about | {"id": candidate_id(about["task"], text), "ordinal": 0, "text": text, "provider": provider, "model": "a"}
 
     def _claim(self, provider: str) -> dict[str, Any]:
         return self._about() | {"provider": provider}
@@ -128,7 +127,11 @@ class Liar:
         return self._on("candidate", subjects.candidate(said["run"], self._provider), said)
 
     def _long_candidate(self) -> Lie:
-        said = self._attribute(self._provider, "\U0001f4a5" * 200) | {"facet": "f" * 200, "prompt": "p" * 64, "model": "m" * 200}
+        said = self._attribute(self._provider, "\U0001f4a5" * 200) | {
+            "facet": "f" * 200,
+            "prompt": "p" * 64,
+            "model": "m" * 200,
+        }
         return self._on("candidate as long as it may be", subjects.candidate(said["run"], self._provider), said)
 
     def _candidate_of_the_victim(self) -> Lie:
@@ -138,9 +141,9 @@ class Liar:
 
     def _taken_ids(self) -> Lie:
         task = f"fuzzed-{self._draw.randrange(TASKS)}"
-        id = self._draw.choice((task, claim_id(task), candidate_id(task, "junk")))
+        taken = self._draw.choice((task, claim_id(task), candidate_id(task, "junk")))
         said = self._attribute(self._provider, "junk")
-        return self._on("another's ids", subjects.candidate("fuzzed", self._provider), said, headers={"Nats-Msg-Id": id})
+        return self._on("another's ids", subjects.candidate("fuzzed", self._provider), said, headers={"Nats-Msg-Id": taken})
 
     def _begun(self) -> Lie:
         said = self._claim(self._provider)
@@ -198,7 +201,9 @@ class Liar:
             )
         )
         said = self._attribute(self._provider, f"expected {self._number}")
-        return self._on("publish with headers of the server's", subjects.candidate(said["run"], self._provider), said, headers=headers)
+        return self._on(
+            "publish with headers of the server's", subjects.candidate(said["run"], self._provider), said, headers=headers
+        )
 
     def _oversize(self) -> Lie:
         said = self._spoken(self._provider) | {"error": "e" * self._draw.choice((2_000, 17_000, 60_000))}

@@ -65,9 +65,9 @@ def main() -> None:
     lines: list[tuple[str, bytes]] = []
     liars = {provider: Liar(provider, int(seed)).lies() for provider in providers}
     for provider, _ in zip(cycle(providers), range(int(messages)), strict=False):
-        kind, *said = next(liars[provider])
+        kind, subject, payload, reply, headers = next(liars[provider])
         kinds[kind] += 1
-        lines.append((provider, line(*said)))
+        lines.append((provider, line(subject, payload, reply, headers)))
     connections = {p: Connection(host, int(port), Path(keys) / f"producer-{p}.nk") for p in providers}
     print("ready", flush=True)  # noqa: T201  # to whoever started it
     sys.stdin.readline()

@@ -68,7 +68,9 @@ class Timed(Producers):
 
     async def do(self, delivery: Delivery, task: Task) -> None:
         for text in self.texts(task):
-            self._sent[f"{task.run}.{candidate_id(task.id, text)}"] = self._sent[f"{task.run}.{subjects.key_token(key(text))}"] = 0.0
+            self._sent[f"{task.run}.{candidate_id(task.id, text)}"] = self._sent[
+                f"{task.run}.{subjects.key_token(key(text))}"
+            ] = 0.0
         await super().do(delivery, task)
 
     def candidate(self, task: Task, text: str, **more: Any) -> Any:
@@ -145,8 +147,8 @@ async def fuzz(stage: Stage, told: Callable[[str], None], messages: int, calls: 
     for kind, count in sorted(refused.items()):
         told(f"refused {count:>7.0f}  {kind}")
     told(
-        f"{messages} messages sent in {sent['seconds']:.1f} s, {stage.starts - 1} restarts, list equal: {lists[0] == lists[1]}, "
-        f"bill equal: {bills[0] == bills[1]}, p99 quiet {slow['quiet'] * 1000:.1f} ms, "
+        f"{messages} messages sent in {sent['seconds']:.1f} s, {stage.starts - 1} restarts, "
+        f"list equal: {lists[0] == lists[1]}, bill equal: {bills[0] == bills[1]}, p99 quiet {slow['quiet'] * 1000:.1f} ms, "
         f"p99 fuzzed {slow['fuzzed'] * 1000:.1f} ms, ratio {ratio:.2f}"
     )
     stage.unharmed(starts=1)

@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from tests.integration.trust.stage import Insider, Producers, Stage, joined
 
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with Stage(tmp_path_factory.mktemp("trust")) as set_up:

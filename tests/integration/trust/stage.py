@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -159,6 +159,9 @@ class Producers:
         return Candidate(run=task.run, task=task.id, text=text, producer="p", **about)
 
 
+ProducersT = TypeVar("ProducersT", bound=Producers)
+
+
 class Insider(Producers):
     """Hostile producers that are given tasks of a run, and report what `lies` does."""
 
@@ -184,7 +187,7 @@ class Stage:
     """The whole. With `hasty`, a silent producer's task goes to the next, and is written off, within seconds."""
 
     def __init__(self, folder: Path, *, hasty: bool = False, **variables: str) -> None:
-        self.server = SecuredServer(folder, "" if not hasty else "")
+        self.server = SecuredServer(folder)
         self.hasty = hasty
         self.log = folder / "orchestrator.log"
         self._folder = folder
@@ -335,7 +338,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def joined(producers: Producers) -> AsyncIterator[Producers]:
+async def joined(producers: ProducersT) -> AsyncIterator[ProducersT]:
     """Producers that work until the block ends."""
     producers.join()
     try:

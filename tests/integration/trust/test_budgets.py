@@ -1,4 +1,4 @@
-"""Budgets that hold for ever: whatever happens, no vendor is asked for more than a run may have, in calls, tokens or dollars."""
+"""Budgets that hold for ever: whatever happens, no vendor is asked for more than a run may have."""
 
 import asyncio
 import random
@@ -22,7 +22,11 @@ SEEDS = range(20)
 
 CALLS, TOKENS, USD = 5, 20_000, 0.02
 
-LIMITS: dict[str, dict[str, Any]] = {"max_calls": {"max_calls": CALLS}, "max_tokens": {"max_tokens": TOKENS}, "max_usd": {"max_usd": USD}}
+LIMITS: dict[str, dict[str, Any]] = {
+    "max_calls": {"max_calls": CALLS},
+    "max_tokens": {"max_tokens": TOKENS},
+    "max_usd": {"max_usd": USD},
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,4 +1,4 @@
-"""What the holder of the least of the producers' keys says of calls that are not his: a run of another provider notices nothing."""
+"""What the holder of the least of the keys says of calls that are not his: a run of another provider notices nothing."""
 
 import asyncio
 import json
@@ -158,7 +158,18 @@ async def test_a_field_beyond_its_bound_costs_its_message_alone(
     await attacked(stage, vendor, run, attack, max_calls=5)
 
 
-NOT_JSON = [b"", b"\x00" * 100, b"{", b"[]", b"null", b'{"run": 1e999}', b"[" * 3000, b"\xff\xfe", b'{"text": "\\ud800"}', b"9" * 4000]
+NOT_JSON = [
+    b"",
+    b"\x00" * 100,
+    b"{",
+    b"[]",
+    b"null",
+    b'{"run": 1e999}',
+    b"[" * 3000,
+    b"\xff\xfe",
+    b'{"text": "\\ud800"}',
+    b"9" * 4000,
+]
 
 
 async def test_bytes_that_are_no_message_are_passed_over(stage: Stage, vendor: Producers, tried: Tried) -> None:

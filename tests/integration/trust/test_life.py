@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from services.orchestrator.dedupe import Deduper
 from services.orchestrator.decisions import Arrival
+from services.orchestrator.dedupe import Deduper
 from services.orchestrator.run import Run
 from shared import roles, streams, subjects
 from shared.bus import encode
@@ -211,7 +211,13 @@ async def test_a_text_on_which_deduplication_fails_is_left_out_alone(tried: Trie
     run = Run("r1", spec(providers=[HOSTILE]), "")
     texts = ["one", "poison a", "two", "poison b", "three", "poison c", "four"]
     arrivals = [
-        Arrival(n, Candidate(id=candidate_id("t", t), run="r1", task="t", ordinal=n, text=t, provider=HOSTILE, model="m", producer="p"), "")
+        Arrival(
+            n,
+            Candidate(
+                id=candidate_id("t", t), run="r1", task="t", ordinal=n, text=t, provider=HOSTILE, model="m", producer="p"
+            ),
+            "",
+        )
         for n, t in enumerate(texts)
     ]
     entries = run.decide(arrivals)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -20,9 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def aim(stage: Stage, subject: str) -> None:
     """Have the server put its answer to publishes and requests of ours on a subject of the log: none of them arrives there."""
-    candidate = Candidate(
-        id="aim", run="x", task="x", ordinal=0, text="x", provider=HOSTILE, model="m", producer="p"
-    )
+    candidate = Candidate(id="aim", run="x", task="x", ordinal=0, text="x", provider=HOSTILE, model="m", producer="p")
     for asked, data in (
         (subjects.candidate("x", HOSTILE), encode(candidate)),
         (f"$JS.API.CONSUMER.MSG.NEXT.TASKS.producer-{HOSTILE}", b'{"no_wait":true}'),
@@ -141,7 +140,10 @@ async def test_a_run_whose_end_has_its_place_taken_ends(stage: Stage, vendor: Pr
 async def test_an_entry_that_is_too_large_fails_alone(stage: Stage, tried: Tried) -> None:
     """The writer goes on: what comes with it and after it is stored."""
     tried("an entry that the log cannot take fails alone", "one of 70 KB among others", 1)
-    settled = [Settled(run="z", ordinal=n, text="a", of=1, of_text="b", same=True, task="t", provider="random", model="m") for n in (1, 2, 3)]
+    settled = [
+        Settled(run="z", ordinal=n, text="a", of=1, of_text="b", same=True, task="t", provider="random", model="m")
+        for n in (1, 2, 3)
+    ]
     large = dataclasses.replace(Entry(subjects.settled("z", 9), settled[0]), message=_large(settled[0]))
     entries = [Entry(subjects.settled("z", s.ordinal), s) for s in settled]
     stage.kill()
@@ -163,11 +165,11 @@ def _large(settled: Settled) -> Settled:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def small(stage: Stage) -> None:
+async def small(stage: Stage) -> AsyncIterator[None]:
     """The stream of the hostile provider takes a megabyte, so that it can be filled within a test."""
     async with stage.server.connected(roles.PROVISION) as bus:
         await bus.client.jetstream().update_stream(streams.REPORTS[HOSTILE].evolve(max_bytes=1024 * 1024))
-        yield  # type: ignore[misc]  # pytest makes a fixture of it
+        yield
         await bus.client.jetstream().update_stream(streams.REPORTS[HOSTILE])
 
 
@@ -176,7 +178,9 @@ async def test_who_fills_his_stream_fills_it_alone(stage: Stage, vendor: Produce
     tried("nobody floods another", "a stream filled over and over with what looks true", 4000)
     await stage.begin("filled", max_calls=25)
     junk = encode(
-        Candidate(id="x", run="filled", task="filled-3", ordinal=0, text="x" * 200, provider=HOSTILE, model="m" * 200, producer="p")
+        Candidate(
+            id="x", run="filled", task="filled-3", ordinal=0, text="x" * 200, provider=HOSTILE, model="m" * 200, producer="p"
+        )
     )
 
     async def flood() -> None:
@@ -198,7 +202,14 @@ async def test_a_stream_that_is_full_takes_reports_again_once_they_are_worked_of
     async def takes() -> bool:
         text = "room"
         candidate = Candidate(
-            id=candidate_id("room-1", text), run="room", task="room-1", ordinal=0, text=text, provider=HOSTILE, model="m", producer="p"
+            id=candidate_id("room-1", text),
+            run="room",
+            task="room-1",
+            ordinal=0,
+            text=text,
+            provider=HOSTILE,
+            model="m",
+            producer="p",
         )
         answer = await stage.hostile.client.request(subjects.candidate("room", HOSTILE), encode(candidate), timeout=5)
         return b"error" not in answer.data
