@@ -146,6 +146,8 @@ async def fuzz(stage: Stage, told: Callable[[str], None], messages: int, calls: 
         told(f"sent {number:>7}  {kind}")
     for kind, count in sorted(refused.items()):
         told(f"refused {count:>7.0f}  {kind}")
+    for run, waits in vendor.waits.items():
+        told(f"{run}: half of {len(waits)} decisions took {percentile(waits, 0.5) * 1000:.1f} ms at most")
     told(
         f"{messages} messages sent in {sent['seconds']:.1f} s, {stage.starts - 1} restarts, "
         f"list equal: {lists[0] == lists[1]}, bill equal: {bills[0] == bills[1]}, p99 quiet {slow['quiet'] * 1000:.1f} ms, "
