@@ -68,7 +68,7 @@ test: .venv/installed-dev ## Run all tests
 
 # By file: the faults of a file share one stack.
 FAULTS = $(BIN)/python -m pytest tests/faults tests/integration/test_malformed.py tests/integration/test_malformed_live.py \
-	-m faults --numprocesses 2 --dist loadfile
+	--ignore tests/faults/fuzz_bus -m faults --numprocesses 2 --dist loadfile
 SOAK_SECONDS ?= 3600
 FUZZ_MESSAGES ?= 200000
 FUZZ_RATE ?= 2500
