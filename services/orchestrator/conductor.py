@@ -121,9 +121,16 @@ class Conductor:
 
         It goes into the log, after the entries `before`. Does nothing for a task that is not outstanding.
         """
+        if self._take_in(spent):
+            with contextlib.suppress(Unwritten):  # who reads the log again counts its worst case then
+                await self._log.append([*before, Entry(subjects.spent(self.run.id, spent.task), spent, self.run.trace)])
+            self.wake()
+
+    def _take_in(self, spent: Spent) -> bool:
+        """Count it here; False for a task that is not outstanding."""
         held = self.run.spend(spent)
         if held is None:
-            return
+            return False
         self._load.change(held.task.provider, -1)
         self._in_doubt = None if held is self._in_doubt else self._in_doubt
         if spent.outcome == "returned":
@@ -137,9 +144,7 @@ class Conductor:
         for name in self._left():
             if name not in left:
                 log.warning("provider.left", run=self.run.id, name=name, reason=spent.error)
-        with contextlib.suppress(Unwritten):  # who reads the log again counts its worst case then
-            await self._log.append([*before, Entry(subjects.spent(self.run.id, spent.task), spent, self.run.trace)])
-        self.wake()
+        return True
 
     def _left(self) -> list[str]:
         return [name for name, tally in {**self.run.tallies, **self.run.models}.items() if tally.left]
@@ -245,7 +250,7 @@ class Conductor:
         try:
             await self._log.append([Entry(subjects.issued(run.id, task.id), issued, self._spans.task(task))])
         except Unwritten:  # a call that the log does not know of would be paid beside the budget after a restart
-            await self.spend(gate.returned(held))
+            self._take_in(gate.returned(held))
             return True
         return await self._publish(held)
 
@@ -302,17 +307,19 @@ class Conductor:
     async def _withdrawn(self, held: Outstanding) -> Literal["withdrawn", "begun", "unknown"]:
         """Claim a task's call before any producer does."""
         task = held.task
+        held.being_withdrawn = True
         claim = Begun(run=task.run, task=task.id, provider=task.provider, producer="orchestrator", at=now())
         try:
             first = await self._bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
         except BusError as error:
             log.warning("task.not_withdrawn", run=task.run, task=task.id, error=str(error))
             return "unknown"
+        held.being_withdrawn = first
         return "withdrawn" if first else "begun"
 
     async def _drop(self, held: Outstanding) -> None:
-        await self._remove(held)
         await self.spend(gate.returned(held))
+        await self._remove(held)
 
     async def _remove(self, held: Outstanding) -> None:
         """Take a task off the queue. That nobody makes its call does not depend on it."""

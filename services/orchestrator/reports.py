@@ -181,6 +181,8 @@ class Reports:
         if held is None:  # withdrawn or written off while its candidates were decided
             self.gate.refuse(usage.provider, "not_outstanding", usage.task)
             return
+        if held.being_withdrawn and usage.error_kind == "lost":
+            return  # whoever withdraws it says what became of it
         spent, judgements = self.gate.spent(usage, held, sequence, self._prices)
         await conductor.spend(spent, run.settle(spent, judgements))
 

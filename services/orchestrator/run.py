@@ -55,6 +55,8 @@ class Outstanding:
     """Where it stands in TASKS; 0 when it is not known to be there."""
     candidates: int = 0
     """Taken of this call."""
+    being_withdrawn: bool = False
+    """Whether the orchestrator is claiming its call: a producer that comes second then says that it is lost, and it is not."""
 
 
 @dataclass(slots=True)
@@ -268,15 +270,20 @@ class Run:
         self.tally(duplicate.provider, duplicate.model).duplicates += 1
 
     def issue(self, task: Task, moment: float) -> Outstanding:
-        """Take in a call that may be made from now on, and hold what it may cost."""
+        """Take in a call that may be made from now on, and hold what it may cost.
+
+        The next one has a higher number, also where the log lacks some before it: a number is used once.
+        """
+        after = task.ordinal + 1
         held = self.outstanding[task.id] = Outstanding(task, moment)
         if task.kind == "adjudicate":
             self.grey.ask(task.id, (pair.ordinal for pair in task.pairs))
+            self.grey.number = max(self.grey.number, after)
         elif task.kind == "list":
-            self.issued += 1
+            self.issued = max(self.issued, after)
             self.steering.handed_out(Made(task.id, f"{task.provider}/{task.model}", task.facet, task.probe))
         else:
-            self.aside.number += 1
+            self.aside.number = max(self.aside.number, after)
             self.aside.calls += 1
             if task.kind == "facets":
                 self.steering.facets.asked(task.facet)
