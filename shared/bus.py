@@ -146,13 +146,17 @@ class Bus:
             return (await self._js.publish(subject, data, headers=headers(trace, about))).seq
 
     async def claim(self, subject: str, message: msgspec.Struct, id: str) -> bool:
-        """Store a message under an id that a stream takes once; returns whether nobody had stored one before.
+        """Be the first to store a message on a subject; returns whether nobody had stored one before.
 
-        Raises as `publish`. After Unavailable it is unknown: a second claim may then find the first.
+        The subject shows it as long as the stream keeps the message, the id for the stream's window, also when the message is
+        gone. Raises as `publish`. After Unavailable it is unknown: a second claim may then find the first.
         """
-        data = encode(message)
-        with translated(self.client.denied, subject):
-            answer = await self._js.publish(subject, data, headers=headers("", {"Nats-Msg-Id": id}))
+        about = headers("", {"Nats-Msg-Id": id, "Nats-Expected-Last-Subject-Sequence": "0"})
+        try:
+            with translated(self.client.denied, subject):
+                answer = await self._js.publish(subject, encode(message), headers=about)
+        except Fenced:  # there is one
+            return False
         return not answer.duplicate
 
     async def claimant(self, provider: str, subject: str) -> Begun | None:

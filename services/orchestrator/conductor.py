@@ -36,6 +36,9 @@ LAST_SAVES = 600
 WRITE_OFF_SECONDS = streams.MAX_DELIVER * streams.ACK_WAIT
 """Beyond its own deadline, how long a task may stay unreported: by then it was given to every producer it may be given to."""
 
+CLAIMANT = "orchestrator"
+"""Who claims the calls that are taken back."""
+
 RUNS = streams.RUNS.bucket
 TASKS = streams.TASKS.name or ""
 
@@ -167,6 +170,8 @@ class Conductor:
                 if self._may_go_on():
                     await self._hand_out()
                     self._look_for_producers()
+            else:  # a call that was begun before a pause ends in its time, while the bus still knows who claimed it
+                await self._write_off()
             before = moment
             await self._next_event()
         await self._conclude(*self._ending)
@@ -286,13 +291,25 @@ class Conductor:
                 await self._give_up(held)
 
     async def _settle_orphans(self) -> None:
-        """Give up what an earlier orchestrator issued, and what is neither in the queue nor reported."""
+        """Give up what an earlier orchestrator issued, and what is neither in the queue nor reported.
+
+        Where the stream of reports has lost something since the run began, nobody knows whether it was begun: it counts as so.
+        """
         orphans = [held for held in self.run.outstanding.values() if not held.sequence]
         if orphans:
             await self._caught_up({held.task.provider for held in orphans})
         for held in orphans:
             if held.task.id in self.run.outstanding:
+                held.begun = held.begun or not await self._keeps_all(held.task.provider)
                 await self._give_up(held)
+
+    async def _keeps_all(self, provider: str) -> bool:
+        """Whether a provider's stream has all that was reported since the run began."""
+        try:
+            first = (await self._bus.head(streams.reports(provider))).first
+        except BusError:
+            return False
+        return first <= self.run.reports_after.get(provider, 0) + 1
 
     async def _give_up(self, held: Outstanding, *, for_good: bool = False) -> None:
         """Take a task back, or count its worst case if it was begun; while neither is known it stays held, but `for_good`."""
@@ -307,8 +324,10 @@ class Conductor:
     async def _withdrawn(self, held: Outstanding) -> Literal["withdrawn", "begun", "unknown"]:
         """Claim a task's call before any producer does."""
         task = held.task
+        if held.begun:
+            return "begun"
         held.being_withdrawn = True
-        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer="orchestrator", at=now())
+        claim = Begun(run=task.run, task=task.id, provider=task.provider, producer=CLAIMANT, at=now())
         try:
             first = await self._bus.claim(subjects.begun(task.run, task.provider, task.id), claim, claim_id(task.id))
         except BusError as error:

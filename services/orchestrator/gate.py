@@ -18,7 +18,7 @@ from services.orchestrator.run import Outstanding
 from services.orchestrator.tally import tokens_of
 from shared import speakers
 from shared.bus import Malformed, Stored, decode
-from shared.messages import MAX_FACET, MAX_FACETS, Candidate, Judgement, Spent, Usage, candidate_id, now
+from shared.messages import MAX_FACET, MAX_FACETS, Begun, Candidate, Judgement, Spent, Usage, candidate_id, now
 from shared.outside_text import as_line, flaw
 
 MOST_FOR_EACH = 2
@@ -28,6 +28,8 @@ ERROR_KINDS = frozenset(
     ("rate_limit", "quota", "auth", "invalid_request", "server", "timeout", "connection", "malformed", "internal", "lost")
 )
 """Kinds of failures that are counted by name: a run's state must not grow with names that others make up."""
+
+KINDS: dict[str, type[Candidate] | type[Usage] | type[Begun]] = {"usage": Usage, "begun": Begun}
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -46,12 +48,10 @@ class Gate:
         """Reports that were passed over, by kind."""
         self._told: set[tuple[str, str]] = set()
 
-    def read(self, provider: str, stored: Stored) -> Candidate | Usage | None:
-        """The candidate or finished call that a message of a provider's stream holds; None when it is neither."""
+    def read(self, provider: str, stored: Stored) -> Candidate | Usage | Begun | None:
+        """The candidate, claim or finished call that a message of a provider's stream holds; None when it is none."""
         try:
-            if stored.subject.startswith("begun."):
-                return None  # a claim: its id alone counts, and the server holds it
-            kind: type[Candidate] | type[Usage] = Usage if stored.subject.startswith("usage.") else Candidate
+            kind = KINDS.get(stored.subject.partition(".")[0], Candidate)
             message = decode(kind, stored.data)
             speakers.check(stored.subject, message)
             if message.provider != provider:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import structlog
 
 from services.orchestrator import metrics
-from services.orchestrator.conductor import Conductor
+from services.orchestrator.conductor import CLAIMANT, Conductor
 from services.orchestrator.decision_log import RETRY_SECONDS, DecisionLog, Unwritten
 from services.orchestrator.decisions import Arrival
 from services.orchestrator.gate import Gate, Refused
@@ -19,7 +19,7 @@ from services.orchestrator.prices import Prices
 from services.orchestrator.run import Outstanding, Run
 from shared import streams, subjects, traces
 from shared.bus import Bus, BusError, Entry, Stored
-from shared.messages import Candidate, Usage
+from shared.messages import Begun, Candidate, Usage
 
 AT_ONCE = 200
 """Messages worked off before other work has its turn; as many decisions as one atomic batch holds."""
@@ -123,6 +123,9 @@ class Reports:
                 await self._loaded(conductor.run)
         waiting: dict[str, list[Arrival]] = {}
         for stored, message in found:
+            if isinstance(message, Begun):
+                self._note_claim(provider, message)
+                continue
             try:
                 conductor, held = self._outstanding(provider, message, stored)
                 if isinstance(message, Candidate):
@@ -140,6 +143,13 @@ class Reports:
         for name, arrivals in waiting.items():
             if conductor_or_none := self._conductors.get(name):
                 await self._decide(conductor_or_none.run, arrivals)
+
+    def _note_claim(self, provider: str, claim: Begun) -> None:
+        """Note that a producer makes a call: the server may forget who claimed it, and we must not."""
+        conductor = self._conductors.get(claim.run)
+        held = conductor.run.outstanding.get(claim.task) if conductor else None
+        if held and held.task.provider == provider and claim.producer != CLAIMANT:
+            held.begun = True
 
     def _outstanding(self, provider: str, message: Candidate | Usage, stored: Stored) -> tuple[Conductor, Outstanding]:
         """The run and the task that a report belongs to. Raises Refused for what was not asked of this provider, or is over."""

@@ -55,6 +55,8 @@ class Outstanding:
     """Where it stands in TASKS; 0 when it is not known to be there."""
     candidates: int = 0
     """Taken of this call."""
+    begun: bool = False
+    """Whether a producer was seen to claim its call: it is, or was, being made."""
     being_withdrawn: bool = False
     """Whether the orchestrator is claiming its call: a producer that comes second then says that it is lost, and it is not."""
 
@@ -108,6 +110,8 @@ class Run:
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     trace: str = ""
     """Traceparent of the run's span."""
+    reports_after: dict[str, int] = field(init=False)
+    """As `places` was when the run began."""
     _deduper: Deduper | None = None
     steering: Steering = field(init=False)
     grey: GreyZone = field(default_factory=GreyZone)
@@ -115,6 +119,7 @@ class Run:
 
     def __post_init__(self) -> None:
         spec = self.spec
+        self.reports_after = dict(self.places)
         usd = None if spec.max_usd is None else pico(spec.max_usd)
         self.budget = Budget(Limits(usd=usd, tokens=spec.max_tokens, calls=spec.max_calls))
         self.steering = Steering(
