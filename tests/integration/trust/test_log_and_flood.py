@@ -96,9 +96,6 @@ async def test_the_place_of_an_attribute_to_come_is_taken(stage: Stage, vendor: 
     assert (end.calls, end.tokens) == (vendor.bill(run).calls, vendor.bill(run).tokens) == (12, 1800)
 
 
-TAKEN = "the account of a call whose place in the log is taken is not kept; on a bus with keys nobody can take it"
-
-
 @pytest.mark.parametrize("kind", ["issued", "spent"])
 async def test_a_budget_holds_where_the_places_of_its_account_are_taken(tmp_path: Path, tried: Tried, kind: str) -> None:
     """The account is the log's; whoever keeps entries of it from being written gets no call more, over a restart as well."""
