@@ -18,7 +18,7 @@ from shared import metrics, signatures, speakers, streams, subjects, traces, wai
 from shared.bus_errors import BusError, Denied, Fenced, Full, Malformed, Missing, Taken, TooLarge, Unavailable, translated
 from shared.connection import Access, BusClient, close_client, open_client
 from shared.messages import Begun
-from shared.stream_reader import READ_BATCH, Batch, Stored, StreamReader, follow, history
+from shared.stream_reader import Batch, Stored, StreamReader, follow, history
 from shared.wire import TRACEPARENT, MessageT, decode, encode, headers
 from shared.work_queue import Delivery, WorkQueue
 
@@ -287,9 +287,9 @@ class Bus:
                 yield batch
 
     async def follow(
-        self, stream: str, subjects: list[str], after: int = 0, batch: int = READ_BATCH
+        self, stream: str, subjects: list[str], after: int = 0, most: int | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """What a stream holds above sequence `after` and whatever comes later, in order, for ever; at most `batch` at once.
+        """What a stream holds above sequence `after` and whatever comes later, in order, for ever; at most `most` at once.
 
         Yields an empty batch when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.
@@ -298,9 +298,9 @@ class Bus:
         async def end() -> int:
             return (await self.head(stream)).last
 
-        async with contextlib.aclosing(follow(StreamReader(self.client, stream, subjects, after, batch), end)) as batches:
-            async for found in batches:
-                yield found
+        async with contextlib.aclosing(follow(StreamReader(self.client, stream, subjects, after, most), end)) as batches:
+            async for batch in batches:
+                yield batch
 
     def queue(self, provider: str) -> WorkQueue:
         """The tasks of a provider."""

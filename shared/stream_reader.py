@@ -55,9 +55,9 @@ class Batch(list[Stored]):
 class StreamReader:
     """A place in a stream. `at` is the sequence up to which everything wanted has been handed out."""
 
-    def __init__(self, client: BusClient, stream: str, wanted: list[str], after: int, batch: int = READ_BATCH) -> None:
+    def __init__(self, client: BusClient, stream: str, wanted: list[str], after: int, most: int | None = None) -> None:
         self._client = client
-        self._most = batch
+        self._most = most or READ_BATCH
         self.stream = stream
         self._wanted = wanted
         self._filter = _covering(stream, wanted)

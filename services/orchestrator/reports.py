@@ -65,7 +65,7 @@ class Reports:
     async def follow(self, provider: str) -> None:
         """Work off the reports of a provider for ever. Raises what `DecisionLog.append` raises."""
         stream, wanted = streams.reports(provider), subjects.reports_of_provider(provider)
-        async for batch in self._bus.follow(stream, wanted, after=self._at[provider], batch=READ_AT_ONCE):
+        async for batch in self._bus.follow(stream, wanted, after=self._at[provider], most=READ_AT_ONCE):
             for some in _slices(batch):
                 refused = self.gate.refused.total()
                 await self._work_off(provider, some)

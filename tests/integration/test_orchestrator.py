@@ -356,7 +356,8 @@ async def test_a_killed_orchestrator_goes_on(bus: Bus, orchestrator: Orchestrato
     assert [a.ordinal for a in accepted] == list(range(1, 48))
     assert len({a.text for a in accepted}) == 47
     assert (end.accepted, end.duplicates, len(duplicates)) == (47, 33, 33)
-    assert sorted(t.ordinal for t in producers[0].tasks) == list(range(40))
+    # A number may be missing: of a task that was issued and not yet in the queue at a kill.
+    assert len({t.ordinal for t in producers[0].tasks}) == len(producers[0].tasks) == 40
     assert end.providers["random"].calls == 40
 
 
