@@ -8,7 +8,7 @@ import structlog
 
 from services.orchestrator import log_entries, metrics
 from shared import streams, subjects
-from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Stored, Taken, Unavailable, encode
+from shared.bus import Bus, BusError, Entry, Fenced, Full, Missing, Stored, Taken, TooLarge, Unavailable, encode
 from shared.messages import Duplicate, Epoch, now
 
 RETRY_SECONDS = 0.2
@@ -76,11 +76,10 @@ class DecisionLog:
         entry that no wait would make fit; Fenced when a newer orchestrator took over; LogConflict when the log contradicts this
         process.
         """
-        fitting = [entry for entry in entries if len(encode(entry.message)) <= LARGEST]
-        lost = [entry.subject for entry in entries if entry not in fitting]
+        lost: list[str] = []
         async with self._writing:
-            for start in range(0, len(fitting), streams.MAX_BATCH):
-                lost += await self._write(fitting[start : start + streams.MAX_BATCH])
+            for start in range(0, len(entries), streams.MAX_BATCH):
+                lost += await self._write(list(entries[start : start + streams.MAX_BATCH]))
         if lost:
             log.error(
                 "log.unwritten", subjects=lost[:5], count=len(lost), hint="too large, or their subject was taken; others are"
@@ -95,6 +94,9 @@ class DecisionLog:
                 # Naming the end that we know keeps us from writing on where a damaged disk cost the log its tail.
                 self._last = await self._bus.commit(batch, self.fence, after=self._last)
                 batch = []
+            except TooLarge:
+                lost += [entry.subject for entry in batch if len(encode(entry.message)) > LARGEST]
+                batch = [entry for entry in batch if len(encode(entry.message)) <= LARGEST]
             except Fenced:
                 left = await self._unstored(batch)
                 if len(left) == len(batch):

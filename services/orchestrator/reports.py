@@ -151,8 +151,8 @@ class Reports:
         """Note that a producer makes a call: the server may forget who claimed it, and we must not."""
         conductor = self._conductors.get(claim.run)
         held = conductor.run.outstanding.get(claim.task) if conductor else None
-        if held and held.task.provider == provider and claim.producer != CLAIMANT:
-            held.begun = True
+        if held and not held.begun and held.task.provider == provider and claim.producer != CLAIMANT:
+            held.begun, held.since = True, asyncio.get_running_loop().time()  # its time runs from here
 
     def _outstanding(self, provider: str, message: Candidate | Usage, stored: Stored) -> tuple[Conductor, Outstanding]:
         """The run and the task that a report belongs to. Raises Refused for what was not asked of this provider, or is over."""
