@@ -287,9 +287,9 @@ class Bus:
                 yield batch
 
     async def follow(
-        self, stream: str, subjects: list[str], after: int = 0, most: int | None = None
+        self, stream: str, subjects: list[str], after: int = 0, most: Callable[[], int] | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """What a stream holds above sequence `after` and whatever comes later, in order, for ever; at most `most` at once.
+        """What a stream holds above sequence `after` and whatever comes later, in order, for ever; at most `most()` at once.
 
         Yields an empty batch when nothing came within `IDLE_SECONDS`. Survives restarts of the server: the position is the
         caller's, not the server's, whose consumers may go backwards after a kill.

@@ -55,9 +55,11 @@ class Batch(list[Stored]):
 class StreamReader:
     """A place in a stream. `at` is the sequence up to which everything wanted has been handed out."""
 
-    def __init__(self, client: BusClient, stream: str, wanted: list[str], after: int, most: int | None = None) -> None:
+    def __init__(
+        self, client: BusClient, stream: str, wanted: list[str], after: int, most: Callable[[], int] | None = None
+    ) -> None:
         self._client = client
-        self._most = most or READ_BATCH
+        self._most = most
         self.stream = stream
         self._wanted = wanted
         self._filter = _covering(stream, wanted)
@@ -71,7 +73,11 @@ class StreamReader:
 
     async def read(self) -> list[Stored]:
         """The next messages in order; none when there are none yet, or only others. Raises Missing or Unavailable."""
-        request: dict[str, object] = {"seq": self.at + 1, "batch": self._most, "max_bytes": READ_BYTES}
+        request: dict[str, object] = {
+            "seq": self.at + 1,
+            "batch": self._most() if self._most else READ_BATCH,
+            "max_bytes": READ_BYTES,
+        }
         if self._filter != subjects.EVERYTHING:
             request["next_by_subj"] = self._filter
         messages, self.exhausted = await self._batch.get(self.stream, request)

@@ -27,6 +27,9 @@ AT_ONCE = 200
 READ_AT_ONCE = 500
 """Messages of one read, which takes the loop some 15 ms: nobody's decision waits longer for another provider's flood."""
 
+FEW_AT_ONCE = 50
+"""While most of what a provider reports is passed over."""
+
 REFUSED_SECONDS = 0.0005
 """Rest for each message that was passed over: who floods his own stream has 2,000 read a second, and fills it alone."""
 
@@ -60,17 +63,22 @@ class Reports:
         self._moved = asyncio.Condition()
         self._looked: dict[str, float] = {}
         """When it was last looked how full each stream is."""
+        self._read_at_once: dict[str, int] = {}
         self.gate = Gate()
 
     async def follow(self, provider: str) -> None:
         """Work off the reports of a provider for ever. Raises what `DecisionLog.append` raises."""
         stream, wanted = streams.reports(provider), subjects.reports_of_provider(provider)
-        async for batch in self._bus.follow(stream, wanted, after=self._at[provider], most=READ_AT_ONCE):
+        most = self._read_at_once.get
+        async for batch in self._bus.follow(stream, wanted, self._at[provider], lambda: most(provider, READ_AT_ONCE)):
+            before = self.gate.refused.total()
             for some in _slices(batch):
                 refused = self.gate.refused.total()
                 await self._work_off(provider, some)
                 await self._move(provider, some[-1].sequence)
                 await asyncio.sleep(REFUSED_SECONDS * (self.gate.refused.total() - refused))
+            lies = 2 * (self.gate.refused.total() - before) > len(batch)
+            self._read_at_once[provider] = FEW_AT_ONCE if lies else READ_AT_ONCE
             await self._move(provider, batch.at)
             await self._trim(provider, stream)
 

@@ -81,7 +81,7 @@ async def test_a_rate_limit_pauses_every_producer_of_the_key_and_no_other(
     (pause,) = pauses
     assert (pause.producer, pause.key, pause.seconds) == (one.id, one.key.mark, 3)
     assert one.key.mark == two.key.mark != other.key.mark
-    assert len(one.key.mark) == 8
+    assert len(one.key.mark) == 32
 
 
 async def test_a_call_whose_deadline_is_before_the_end_of_a_pause_is_said_to_be_not_made_and_the_next_is_made_later(
