@@ -46,6 +46,8 @@ class Gate:
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
         """Reports that were passed over, by kind."""
+        self.refused_of: Counter[str] = Counter()
+        """The same by provider."""
         self._told: set[tuple[str, str]] = set()
 
     def read(self, provider: str, stored: Stored) -> Candidate | Usage | Begun | None:
@@ -125,6 +127,7 @@ class Gate:
     def refuse(self, provider: str, kind: str, what: str, error: str = "", count: int = 1) -> None:
         """Count reports that are passed over; the first of a kind is logged, a flood of them is not."""
         self.refused[kind] += count
+        self.refused_of[provider] += count
         metrics.REFUSED.add(kind, by=count)
         if (provider, kind) not in self._told:
             self._told.add((provider, kind))

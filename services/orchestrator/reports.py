@@ -71,13 +71,13 @@ class Reports:
         stream, wanted = streams.reports(provider), subjects.reports_of_provider(provider)
         most = self._read_at_once.get
         async for batch in self._bus.follow(stream, wanted, self._at[provider], lambda: most(provider, READ_AT_ONCE)):
-            before = self.gate.refused.total()
+            before = self.gate.refused_of[provider]
             for some in _slices(batch):
-                refused = self.gate.refused.total()
+                refused = self.gate.refused_of[provider]
                 await self._work_off(provider, some)
                 await self._move(provider, some[-1].sequence)
-                await asyncio.sleep(REFUSED_SECONDS * (self.gate.refused.total() - refused))
-            lies = 2 * (self.gate.refused.total() - before) > len(batch)
+                await asyncio.sleep(REFUSED_SECONDS * (self.gate.refused_of[provider] - refused))
+            lies = 2 * (self.gate.refused_of[provider] - before) > len(batch)
             self._read_at_once[provider] = FEW_AT_ONCE if lies else READ_AT_ONCE
             await self._move(provider, batch.at)
             await self._trim(provider, stream)

@@ -86,6 +86,7 @@ def test_the_first_of_a_kind_is_logged_and_all_are_counted() -> None:
             gate.refuse("random", "not_outstanding", "x" * 10_000, "\x1b]0;title\x07")
         gate.refuse("openai", "not_outstanding", "t")
     assert gate.refused["not_outstanding"] == 1001
+    assert gate.refused_of == {"random": 1000, "openai": 1}  # nobody rests for the lies of another
     assert [entry["provider"] for entry in logs] == ["random", "openai"]
     assert len(logs[0]["what"]) <= 200
     assert logs[0]["error"].isprintable()
