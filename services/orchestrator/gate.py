@@ -7,6 +7,7 @@ believed about tokens, within the bounds of the message: nobody else knows.
 
 import re
 from collections import Counter
+from typing import Literal
 
 import msgspec
 import structlog
@@ -18,7 +19,7 @@ from services.orchestrator.run import Outstanding
 from services.orchestrator.tally import tokens_of
 from shared import speakers
 from shared.bus import Malformed, Stored, decode
-from shared.messages import MAX_FACET, MAX_FACETS, Begun, Candidate, Judgement, Spent, Usage, candidate_id, now
+from shared.messages import MAX_FACET, MAX_FACETS, Begun, Candidate, Judgement, Spent, Task, Usage, candidate_id, now
 from shared.outside_text import as_line, flaw
 
 MOST_FOR_EACH = 2
@@ -30,6 +31,8 @@ ERROR_KINDS = frozenset(
 """Kinds of failures that are counted by name: a run's state must not grow with names that others make up."""
 
 KINDS: dict[str, type[Candidate] | type[Usage] | type[Begun]] = {"usage": Usage, "begun": Begun}
+
+Outcome = Literal["ok", "failed", "cancelled", "lost", "returned"]
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -88,23 +91,15 @@ class Gate:
         task = held.task
         if usage.error_kind == "lost":
             return lost(held, usage.producer, sequence, usage.error), []
-        about = Spent(
-            run=task.run,
-            task=task.id,
-            outcome=usage.outcome,
-            provider=task.provider,
+        about = msgspec.structs.replace(
+            _done_with(task, usage.outcome),
             model=task.model or _name(usage.model),
             producer=usage.producer,
-            kind=task.kind,
-            facet=task.facet,
-            probe=task.probe,
-            asked=task.count,
             report=sequence,
             seconds=usage.seconds,
             error=as_line(usage.error),
             error_kind=usage.error_kind if usage.error_kind in ERROR_KINDS or not usage.error_kind else "unknown",
             gives_up=usage.gives_up,
-            at=now(),
         )
         if usage.outcome == "cancelled" and usage.error_kind == "rate_limit" and not usage.input_tokens + usage.output_tokens:
             return msgspec.structs.replace(about, outcome="returned"), []
@@ -140,17 +135,9 @@ def lost(held: Outstanding, producer: str, sequence: int, error: str) -> Spent:
     """A call that was begun and will not be reported: what it can have cost at most is counted."""
     task = held.task
     output = min(task.max_output_tokens, task.reserved_tokens)
-    return Spent(
-        run=task.run,
-        task=task.id,
-        outcome="lost",
-        provider=task.provider,
-        model=task.model,
+    return msgspec.structs.replace(
+        _done_with(task, "lost"),
         producer=producer,
-        kind=task.kind,
-        facet=task.facet,
-        probe=task.probe,
-        asked=task.count,
         report=sequence,
         cost=pico(task.reserved_usd),
         tokens=task.reserved_tokens,
@@ -158,17 +145,20 @@ def lost(held: Outstanding, producer: str, sequence: int, error: str) -> Spent:
         output_tokens=output,
         error=as_line(error),
         error_kind="lost",
-        at=now(),
     )
 
 
 def returned(held: Outstanding) -> Spent:
     """A call that nobody has begun and nobody will."""
-    task = held.task
+    return _done_with(held.task, "returned")
+
+
+def _done_with(task: Task, outcome: Outcome) -> Spent:
+    """What is known of a task's end without any report: what it asked for."""
     return Spent(
         run=task.run,
         task=task.id,
-        outcome="returned",
+        outcome=outcome,
         provider=task.provider,
         model=task.model,
         kind=task.kind,

@@ -1,7 +1,5 @@
 """What the page tells of a run: cost, limits, curves, coverage, and other runs beside it."""
 
-from typing import get_args
-
 import httpx
 import msgspec
 import pytest
@@ -10,7 +8,7 @@ from playwright.async_api import Browser, expect
 from services.gateway import events, follower
 from services.gateway.view import View
 from shared.bus import Bus
-from shared.messages import FacetCounts, ProviderCounts, Status
+from shared.messages import FacetCounts, ProviderCounts
 from tests.conftest import eventually
 from tests.e2e.dashboard.page import PATIENCE, address, open_page, picture
 from tests.integration.gateway.kit import SPEC, Orchestrator, gateway, ready, status_of
@@ -138,7 +136,6 @@ async def test_runs_side_by_side(browser: Browser, client: httpx.AsyncClient, or
     assert watched.wrong == []
 
 
-@pytest.mark.skipif("waiting" not in get_args(Status), reason="runs do not say so yet")
 async def test_a_run_that_waits_for_a_provider_says_so_and_can_be_held_and_ended(
     browser: Browser, client: httpx.AsyncClient, orchestrator: Orchestrator
 ) -> None:

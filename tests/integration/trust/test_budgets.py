@@ -124,7 +124,7 @@ async def test_all_producers_absent_for_longer_than_a_task_lives(stage: Stage, v
     """They announce themselves and take nothing, until their tasks are written off, twice over; then they take all there is."""
     tried("a budget holds for ever", "producers that take nothing until every task is written off", len(names("")))
     vendor.takes = False
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.5)  # longer than a pull waits: one that was made before must not take a task
     runs = await begin(stage, "absent")
 
     async def written_off() -> bool:
