@@ -267,6 +267,12 @@ class Bus:
         with translated():
             await self._js.purge_stream(stream, subject=subject)
 
+    async def room(self, stream: str) -> tuple[int, int]:
+        """Bytes that a stream holds, and its bound on them."""
+        with translated():
+            info = await self._js.stream_info(stream)
+        return info.state.bytes, info.config.max_bytes or 0
+
     async def trim(self, stream: str, up_to: int) -> None:
         """Drop a stream's messages up to this sequence if the stream is more than `streams.HALF_FULL`."""
         with translated():

@@ -176,6 +176,7 @@ async def serve(settings: ServiceSettings) -> int:
                 conducting.wake_for_producers(),
                 conducting.send_snapshots(),
                 conducting.watch_for_successor(),
+                conducting.keep_room(),
                 conducting.stop_on_failure(),
             )
         except (Fenced, LogConflict) as error:

@@ -1,4 +1,4 @@
-"""Runs that ended in the log, but not for others: their orchestrator died between the last entry and the last state."""
+"""States of runs that have ended: written where an orchestrator died before it could, and dropped when there are too many."""
 
 import asyncio
 
@@ -15,6 +15,12 @@ RUNS = streams.RUNS.bucket
 RETRY_SECONDS = 1.0
 """Between attempts while the server is away; nobody waits for this."""
 
+ROOM_SECONDS = 60.0
+"""Between two looks at the room for states: a run needs some hundred bytes to two kilobytes of 64 MiB."""
+
+CROWDED, CLEARED = 0.75, 0.5
+"""Shares of the bound of the states: above the one, those of runs that ended longest ago are dropped down to the other."""
+
 log = structlog.get_logger()
 
 
@@ -27,6 +33,45 @@ async def complete(bus: Bus) -> None:
         except BusError as error:
             log.warning("run.not_completed", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def keep_room(bus: Bus) -> None:
+    """Have room for the states of new runs, for ever: without one a run is seen by nobody."""
+    while True:
+        try:
+            await make_room(bus)
+        except BusError as error:
+            log.warning("run.states_not_cleared", error=str(error))
+        await asyncio.sleep(ROOM_SECONDS)
+
+
+async def make_room(bus: Bus) -> None:
+    """Drop the states of runs that ended longest ago, if there is little room left. The log keeps the runs themselves.
+
+    A run that has not ended keeps its state, however old: by it a restart knows that it is paused. So does one that the log
+    has no end of.
+    """
+    held, most = await bus.room(bucket_stream(RUNS))
+    if held <= CROWDED * most:
+        return
+    excess, dropped = held - CLEARED * most, 0
+    async for batch in bus.history(bucket_stream(RUNS), [bucket_key(RUNS, "*")]):
+        for stored in batch:
+            if excess <= 0:
+                break
+            run = stored.subject.rsplit(".", 1)[1]
+            if _has_ended(stored.data) and await _end_of(bus, run):
+                await bus.purge(bucket_stream(RUNS), stored.subject)
+                excess -= len(stored.data)
+                dropped += 1
+    log.warning("run.states_dropped", runs=dropped, hint="of runs that ended longest ago; their lists and files stay")
+
+
+def _has_ended(data: bytes) -> bool:
+    try:
+        return decode(RunState, data).status in ENDED
+    except Malformed:
+        return False
 
 
 async def _complete(bus: Bus) -> None:

@@ -140,6 +140,10 @@ class Orchestrator:
             if successors := [stored for stored in batch if log_entries.is_entry(stored)]:
                 raise Fenced(f"another orchestrator has taken over ({successors[-1].subject})")
 
+    async def keep_room(self) -> None:
+        """Have room for the states of new runs, for ever."""
+        await endings.keep_room(self._bus)
+
     async def stop_on_failure(self) -> None:
         """Return never; raise what a run's conductor raised."""
         await self._failed

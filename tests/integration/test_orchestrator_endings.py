@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
-from shared import streams, subjects
+from services.orchestrator.endings import CLEARED, make_room
+from shared import roles, streams, subjects
 from shared.bus import Bus, bucket_key, bucket_stream, decode
 from shared.messages import Finished, RunState, Started
 from tests.conftest import eventually
+from tests.integration.secured_server import SecuredServer
 from tests.integration.test_orchestrator import Orchestrator, Producer, finished, spec, start
 
 RUNS = streams.RUNS.bucket
@@ -55,3 +58,59 @@ async def test_a_task_that_was_done_before_its_publication_was_sure_is_not_waite
         process.kill()
         await process.wait()
     assert (ended.status, ended.calls, ended.accepted) == ("finished", 2, 2)
+
+
+async def _states(bus: Bus, bytes_of_each: int, *runs: tuple[str, str]) -> None:
+    """Write the states of runs, each with its status; the log has a start of each, and an end of those that have ended."""
+    wish = spec()
+    for run, status in runs:
+        state = RunState(run=run, spec=wish, status=status, reason="x" * bytes_of_each)  # type: ignore[arg-type]  # one of them
+        await bus.publish(bucket_key(RUNS, run), state)
+        if status == "finished":
+            ended = Finished(run=run, status="finished", reason="", accepted=0, duplicates=0)
+            await bus.publish(subjects.finished(run), ended)
+
+
+async def _kept(bus: Bus) -> list[str]:
+    return [
+        s.subject.rsplit(".", 1)[1] async for batch in bus.history(bucket_stream(RUNS), [bucket_key(RUNS, "*")]) for s in batch
+    ]
+
+
+async def test_states_of_runs_that_ended_longest_ago_make_room_for_new_ones(bus: Bus) -> None:
+    """One that is paused keeps its state, however old, or it would go on and spend after a restart; so does one without an end."""
+    js = bus.client.jetstream()
+    config = (await js.stream_info(bucket_stream(RUNS))).config
+    await js.update_stream(config.evolve(max_bytes=64 * 1024))
+    await _states(bus, 1000, ("paused", "paused"))
+    await bus.publish(bucket_key(RUNS, "no-end"), RunState(run="no-end", spec=spec(), status="stopped"))
+    await _states(bus, 1000, *((f"ended-{number:02}", "finished") for number in range(30)))
+    before = await _kept(bus)
+
+    await make_room(bus)
+
+    after = await _kept(bus)
+    held, most = await bus.room(bucket_stream(RUNS))
+    assert held <= CLEARED * most + 2000
+    assert after[:2] == ["paused", "no-end"]
+    assert after[2:] == before[-len(after[2:]) :], "the oldest went"
+    assert 10 < len(after) < len(before)
+    await make_room(bus)
+    assert await _kept(bus) == after, "with room enough nothing goes"
+
+
+async def test_room_is_made_by_the_orchestrators_key(tmp_path: Path) -> None:
+    server = SecuredServer(tmp_path)
+    server.start()
+    try:
+        await server.provision()
+        async with server.connected(roles.PROVISION) as provision:
+            js = provision.client.jetstream()
+            config = (await js.stream_info(bucket_stream(RUNS))).config
+            await js.update_stream(config.evolve(max_bytes=16 * 1024))
+        async with server.connected(roles.ORCHESTRATOR) as bus:
+            await _states(bus, 1000, *((f"ended-{number}", "finished") for number in range(9)))
+            await make_room(bus)
+            assert 0 < len(await _kept(bus)) < 9
+    finally:
+        server.stop()
