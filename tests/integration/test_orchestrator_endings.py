@@ -78,7 +78,7 @@ async def _kept(bus: Bus) -> list[str]:
 
 
 async def test_states_of_runs_that_ended_longest_ago_make_room_for_new_ones(bus: Bus) -> None:
-    """One that is paused keeps its state, however old, or it would go on and spend after a restart; so does one without an end."""
+    """One that is paused keeps its state, or it would go on and spend after a restart; so does one that has no end."""
     js = bus.client.jetstream()
     config = (await js.stream_info(bucket_stream(RUNS))).config
     await js.update_stream(config.evolve(max_bytes=64 * 1024))
